@@ -1,0 +1,44 @@
+"""How anything is run: specifications, training, sweeps and the record. Knows nothing of the Perceiver.
+
+What is exported here is light (no torch, Ray or MLflow) and is what specifications are written with.
+"""
+
+from lab.durations import Duration, Epochs, Steps
+from lab.errors import LabError
+from lab.optim.config import AdamW, Constant, CosineAfter, Lamb, Sgd, StepDecay
+from lab.resources import Resources
+from lab.settings import Settings
+from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shard, Shape, Source
+from lab.sweep import Ablation, Asha, Case, Search, Suggest, grid
+from lab.tasks import Classification, Task
+
+__all__ = [
+    "Ablation",
+    "AdamW",
+    "Asha",
+    "Batch",
+    "Case",
+    "Classification",
+    "Constant",
+    "CosineAfter",
+    "Dataset",
+    "Duration",
+    "Epochs",
+    "Evaluation",
+    "ExperimentSpec",
+    "LabError",
+    "Lamb",
+    "Model",
+    "Resources",
+    "Search",
+    "Settings",
+    "Sgd",
+    "Shape",
+    "Shard",
+    "Source",
+    "StepDecay",
+    "Steps",
+    "Suggest",
+    "Task",
+    "grid",
+]

@@ -1,0 +1,26 @@
+"""With what an experiment runs. Never part of its identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """workers: training processes per run · cpus, gpus: per worker (fractions share a device) · concurrent: runs of a
+    sweep at a time, None for as many as fit."""
+
+    workers: int = 1
+    cpus: float = 1
+    gpus: float = 0
+    concurrent: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise SpecError(f"--workers must be 1 or more, got {self.workers}.")
+        if self.cpus < 0 or self.gpus < 0:
+            raise SpecError(f"resources must be 0 or more, got cpus={self.cpus} gpus={self.gpus}.")
+        if self.concurrent is not None and self.concurrent < 1:
+            raise SpecError(f"--concurrent must be 1 or more, got {self.concurrent}.")

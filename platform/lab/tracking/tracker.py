@@ -1,0 +1,116 @@
+"""The record of runs: one run per digest, whatever dies.
+
+`Tracker` is the seam; `memory` and `mlflow` implement it and pass the same contract suite.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from lab.spec import ExperimentSpec
+
+
+class Status(StrEnum):
+    """Where a run stands. Only `complete` counts as a result."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    """stopped by a scheduler before its end; may be continued from its checkpoint"""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """ended by a person, a signal or a dead process; the same command continues it"""
+
+
+class Scalar(NamedTuple):
+    """One value of a metric. There is one per (run, metric, step)."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on a run. Expired when its owner is known to be dead, or silent for longer than `LEASE_SECONDS`."""
+
+    owner: str
+    """`host:pid:started`, started being the process's start time, since pids come again"""
+    beat: float
+    """seconds since the epoch of the last sign of life"""
+
+
+LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """An immutable summary of a run, as tables read it."""
+
+    run_id: str
+    digest: str
+    name: str
+    status: Status
+    seed: int
+    spec: str
+    """canonical JSON"""
+    metrics: Mapping[str, float]
+    """metric -> last value"""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 1
+    started: float = 0.0
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the first start to the end (or to now), interruptions included."""
+        return (self.ended or time.time()) - self.started
+
+
+class Tracker(Protocol):
+    """Reads and writes the record. Raises TrackingUnreachable when it is away."""
+
+    def begin(
+        self, spec: ExperimentSpec, *, name: str, owner: str, tags: Mapping[str, str], parent: str | None = None
+    ) -> RunRecord:
+        """Take the one run of `spec.digest`: create it, or continue an unfinished one (attempts + 1) under a new lease.
+
+        A complete run is returned as it is. Raises RunTaken while another live owner holds it.
+        """
+
+    def beat(self, run_ids: Iterable[str], owner: str) -> None:
+        """Renew the leases that `owner` holds."""
+
+    def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
+        """Add values. A (metric, step) that is already there is left as it is."""
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None: ...
+
+    def attach(self, run_id: str, path: Path, folder: str = "") -> None:
+        """Keep a copy of a file with the run."""
+
+    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
+        """Close the run and its lease."""
+
+    def group(self, name: str, *, kind: str, scale: str) -> str:
+        """The id of the one parent run of a sweep, created when new; open until `end`."""
+
+    def find(self, digests: Iterable[str]) -> dict[str, RunRecord]:
+        """Digest -> its run, complete before unfinished, first before later. Digests without a run are left out."""
+
+    def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
+        """Runs of experiments (parents not included), oldest first."""
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """(step, value) in order of step, one per step."""
+
+    def reconcile(self) -> list[RunRecord]:
+        """Close as STOPPED every run whose lease has expired, and say which those were."""
+
+    def summary(self) -> Mapping[str, Any]:
+        """What this record is, for people: address, experiment, how to open it."""
