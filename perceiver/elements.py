@@ -1,0 +1,78 @@
+"""The modules that turn a raw batch into elements (b, m, c): data channels first, position features after them."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from perceiver.errors import require_batch
+from perceiver.initialise import truncated_normal_
+from perceiver.positions import Fourier, Learned, Positions, fourier_features, grid_features
+
+
+class GridElements(nn.Module):
+    """Elements on a grid: images, sound, spectrograms, video patches.
+
+    `pattern` is the einops pattern from raw (b, *shape) to values (b, m, c), `sizes` its patch sizes, `axes` the grid
+    of the m elements. `permutation` seeds one fixed order of the elements, the same for all examples, taken after the
+    positions are attached (paper, Table 2).
+    """
+
+    permutation: Tensor | None
+    positions: Tensor | None
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        shape: tuple[int, ...],
+        pattern: str,
+        axes: tuple[int, ...],
+        positions: Positions,
+        sizes: dict[str, int] | None = None,
+        permutation: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.shape, self.pattern, self.axes = name, shape, pattern, axes
+        self.sizes = sizes or {}
+        number = int(torch.Size(axes).numel())
+        # Position tables follow from the specification: kept out of the state dict, so that checkpoints stay small
+        # and a model loads whatever the number of bands it is compared with.
+        match positions:
+            case Fourier():
+                self.register_buffer("positions", grid_features(axes, positions), persistent=False)
+            case Learned():
+                table = truncated_normal_(torch.empty(number, positions.channels), positions.init_std)
+                self.positions = nn.Parameter(table)
+            case None:
+                self.positions = None
+        order = None
+        if permutation is not None:
+            order = torch.randperm(number, generator=torch.Generator().manual_seed(permutation), device="cpu")
+        self.register_buffer("permutation", order, persistent=False)
+
+    def values(self, raw: Tensor) -> Tensor:
+        """The data channels (b, m, c) of a raw batch (b, *shape), in grid order. Raises InputError."""
+        require_batch(self.name, raw, self.shape)
+        return rearrange(raw, self.pattern, **self.sizes)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Elements (b, m, c) of a raw batch (b, *shape). Raises InputError."""
+        elements = self.values(raw)
+        if self.positions is not None:
+            elements = torch.cat([elements, repeat(self.positions, "m p -> b m p", b=len(elements))], dim=-1)
+        return elements if self.permutation is None else elements[:, self.permutation]
+
+
+class PointElements(nn.Module):
+    """Elements at free coordinates (b, m, d), different in every example: the coordinates are both data and position."""
+
+    def __init__(self, name: str, *, shape: tuple[int, ...], positions: Fourier | None) -> None:
+        super().__init__()
+        self.name, self.shape, self.fourier = name, shape, positions
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Elements (b, m, c) of coordinates (b, m, d). Raises InputError."""
+        require_batch(self.name, raw, self.shape)
+        return raw if self.fourier is None else fourier_features(raw, self.fourier)
