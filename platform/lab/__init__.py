@@ -9,7 +9,7 @@ from lab.optim.config import AdamW, Constant, CosineAfter, Lamb, Sgd, StepDecay
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shard, Shape, Source
-from lab.sweep import Ablation, Asha, Case, Search, Suggest, grid
+from lab.sweep import Ablation, Asha, Case, Scale, Search, Suggest, grid
 from lab.tasks import Classification, Task
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Lamb",
     "Model",
     "Resources",
+    "Scale",
     "Search",
     "Settings",
     "Sgd",

@@ -70,6 +70,24 @@ def grid(base: ExperimentSpec, axes: Mapping[str, Sequence[Any]]) -> tuple[Case,
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Scale:
+    """A size at which the paper's experiments are run: a function of the paper's experiment, with a name.
+
+    A number measured at one scale never stands in for another's.
+    """
+
+    name: str
+    shrink: Callable[[ExperimentSpec], ExperimentSpec]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    caption: str = ""
+    """what to print under every number of this scale"""
+
+    def __call__(self, spec: ExperimentSpec) -> ExperimentSpec:
+        """The paper's experiment at this scale."""
+        return self.shrink(spec)
+
+
 class Suggest(Protocol):
     """What a search space asks of a sampler. Names are dotted paths of the specification."""
 

@@ -1,0 +1,63 @@
+# Everything starts from a fresh clone with Python 3.11-3.13 and make. `make demo` and `make test` set up what they need.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $(p))))
+PIP    := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: $(VENV)/.run ## Create .venv with what running needs
+.PHONY: demo
+demo: $(VENV)/.run ## The whole journey on small real data: train, sweep, search, table
+	@$(BIN)/python -m sweeps.demo
+.PHONY: test
+test: $(VENV)/.test ## The tests
+	@$(BIN)/python -m pytest $(PYTEST)
+.PHONY: test-slow
+test-slow: $(VENV)/.test ## The tests that take minutes
+	@$(BIN)/python -m pytest -m slow $(PYTEST)
+.PHONY: check
+check: $(VENV)/.check ## ruff, mypy and import-linter
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
+.PHONY: format
+format: $(VENV)/.check ## Let ruff put everything in order
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
+.PHONY: lock
+lock: ## Refresh constraints.txt: newest versions that pyproject.toml allows, torch as pinned there
+	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
+	$(VENV).lock/bin/python -m pip install --quiet hatchling editables -e '.[test,check]'
+	{ echo '# Every package of every environment. Refreshed by `make lock`, on the oldest Python that is supported.'; \
+	  $(VENV).lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//' | LC_ALL=C sort -f; } > constraints.txt
+	rm -rf $(VENV).lock
+.PHONY: clean
+clean: ## Remove .venv and caches; .lab (data, checkpoints, the record) stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The stamps: pip runs again only when pyproject.toml or constraints.txt changed.
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'make: needs Python 3.11, 3.12 or 3.13, found none. Install one, or: make PYTHON=/path/to/python3'; exit 2; }
+	@echo 'Creating $(VENV) (once)'
+	@$(PYTHON) -m venv $(VENV)
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into $(VENV) (once, a minute or two)'
+	@$(PIP) -e .
+	@touch $@
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into $(VENV) (once, a minute or two)'
+	@$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.run
+$(VENV)/.check: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into $(VENV) (once, a minute or two)'
+	@$(PIP) -e '.[test,check]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
