@@ -1,6 +1,7 @@
 """The Perceiver (Jaegle et al., ICML 2021, arXiv 2103.03206): the model, its variants and its counts.
 
-Axes have the same letters everywhere: b batch, m inputs (elements), n latents, c input channels, d latent width, h heads.
+Axes have the same letters everywhere: b batch, m inputs (elements), n latents, c input channels, d latent
+width, h heads.
 """
 
 from perceiver.config import Inputs, PerceiverConfig

@@ -1,6 +1,7 @@
 """The two modules a Perceiver is made of (paper appendix C; docs/paper.md section 1.2).
 
-Both normalise first and add to the latents twice: z1 = z + attend(..), z2 = z1 + mlp(norm(z1)). No mask, no dropout.
+Both normalise first and add to the latents twice: z1 = z + attend(..), z2 = z1 + mlp(norm(z1)). No mask, no
+dropout.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
         attended = weights @ v
     else:
         attended = F.scaled_dot_product_attention(q, k, v)
-    return rearrange(attended, "b h i c -> b i (h c)")
+    merged: Tensor = rearrange(attended, "b h i c -> b i (h c)")
+    return merged
 
 
 def perceptron(width: int, widening: int, gelu: Gelu) -> nn.Sequential:
@@ -42,7 +44,7 @@ def perceptron(width: int, widening: int, gelu: Gelu) -> nn.Sequential:
 
 
 class CrossAttend(nn.Module):
-    """Latents (b, n, d) take from elements (b, m, c): query from the latents, key and value of width `qkv` from the elements."""
+    """Latents (b, n, d) take from elements (b, m, c); queries, keys and values are `qkv` wide."""
 
     def __init__(self, latents: int, inputs: int, *, qkv: int, heads: int, widening: int, gelu: Gelu) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The specification of a Perceiver. Its defaults are the paper's ImageNet model (section 4.1; docs/paper.md section 1.6)."""
+"""The specification of a Perceiver; the defaults are the paper's ImageNet model (docs/paper.md section 1)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ QkvChannels = Literal["input", "min"]
 class PerceiverConfig:
     """Everything that makes a Perceiver.
 
-    `blocks` latent Transformers of `self_attends_per_block` layers are applied, and `cross_attends` looks at the inputs
-    taken between them or before them (`placement`). `sharing` is explained in `perceiver.sharing`. Queries, keys and
-    values of the cross-attends are as wide as the elements ("input", the official code) or as the narrower of elements
-    and latents ("min", paper appendix C). Without latent Transformers (Table 5): no self-attends per block, as many
-    blocks as cross-attends. Raises ConfigError.
+    `blocks` latent Transformers of `self_attends_per_block` layers are applied, and `cross_attends` looks at
+    the inputs taken between them or before them (`placement`). `sharing` is explained in `perceiver.sharing`.
+    Queries, keys and values of the cross-attends are as wide as the elements ("input", the official code) or
+    as the narrower of elements and latents ("min", paper appendix C). Without latent Transformers (Table 5):
+    no self-attends per block, as many blocks as cross-attends. Raises ConfigError.
     """
 
     inputs: Inputs

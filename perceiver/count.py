@@ -1,8 +1,9 @@
 """Parameters and operations of a Perceiver as functions of its specification (docs/paper.md section 5).
 
-The paper counts multiplications and additions separately, in the forward pass of one example. Its printed numbers are
-met to the last digit by 2 operations per multiply-add of the matrix products and 3 per element of a softmax, leaving
-out biases, LayerNorm and GELU. It counts what is written down: keys and values anew in every cross-attend.
+The paper counts multiplications and additions separately, in the forward pass of one example. Its printed
+numbers are met to the last digit by 2 operations per multiply-add of the matrix products and 3 per element of
+a softmax, leaving out biases, LayerNorm and GELU. It counts what is written down: keys and values anew in
+every cross-attend.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def require_choice(owner: str, name: str, choice: object, literal: object) -> No
 
 
 def require_divisible(owner: str, name: str, width: int, divisor_name: str, divisor: int) -> None:
-    """Refuse, with ConfigError, a width that the divisor does not divide; name the nearest widths that fit."""
+    """Refuse, with ConfigError, a width that the divisor does not divide; name the nearest that fit."""
     if width % divisor:
         below, above = width // divisor * divisor, (width // divisor + 1) * divisor
         nearest = f"{below} or {above}" if below else f"{above}"
@@ -55,8 +55,8 @@ def require_divisible(owner: str, name: str, width: int, divisor_name: str, divi
 def require_batch(owner: str, raw: object, shape: tuple[int, ...]) -> None:
     """Refuse, with InputError, what is not a non-empty, finite float batch (b, *shape).
 
-    NaN and infinity are looked for on the CPU only, where one pass over the batch is cheap: on a GPU the answer
-    would stall the queue, and inside `torch.compile` it would break the graph.
+    NaN and infinity are looked for on the CPU only, where one pass over the batch is cheap: on a GPU the
+    answer would stall the queue, and inside `torch.compile` it would break the graph.
     """
     expected = f"a float tensor of shape ({', '.join(['b', *map(str, shape)])})"
     if not isinstance(raw, Tensor):

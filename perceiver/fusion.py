@@ -1,7 +1,8 @@
 """Several modalities as one list of elements (paper section 4.2).
 
-The element lists are concatenated. Their channels are made equal by a learned vector per modality, appended to all its
-elements: as long as needed, and at least `min_vector` long for the widest, so that each modality is told from the rest.
+The element lists are concatenated. Their channels are made equal by a learned vector per modality, appended
+to all its elements: as long as needed, and at least `min_vector` long for the widest, so that each modality
+is told from the rest.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
 
 @dataclass(frozen=True)
 class Modality:
-    """One stream of a fusion. `dropout` is the probability that an example's whole stream is zeroed while training.
+    """One stream of a fusion; in training, an example's whole stream is zeroed with probability `dropout`.
 
-    The paper zeroes "the entire video stream" with probability 0.3. That the positions stay is assumed. Raises ConfigError.
+    The paper zeroes "the entire video stream" with probability 0.3. That the positions stay is assumed.
+    Raises ConfigError.
     """
 
     name: str
@@ -38,9 +40,10 @@ class Modality:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The elements of two or more modalities, one after the other; raw {name: (b, *shape)}. Raises ConfigError.
+    """The elements of two or more modalities, one after the other; raw {name: (b, *shape)}.
 
-    The paper gives the video's vector 4 channels; `vector_init_std` is the official code's (docs/paper.md section 1.6).
+    The paper gives the video's vector 4 channels; `vector_init_std` is the official code's (docs/paper.md
+    section 1.6).
     """
 
     modalities: tuple[Modality, ...]
@@ -113,7 +116,7 @@ class FusedElements(nn.Module):
         return torch.cat([self.stream(name, raw[name]) for name in self.streams], dim=1)
 
     def stream(self, name: str, raw: Tensor) -> Tensor:
-        """One modality's elements (b, m_i, c), its vector appended; in training, some examples' data are zeros."""
+        """One modality's elements (b, m_i, c), its vector appended; in training, some have zeros as data."""
         if self.training and self.dropout[name] > 0:
             kept = torch.rand(len(raw), device=raw.device) >= self.dropout[name]
             # Multiplying would turn an infinity into NaN.

@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor, nn
 
-# Standard deviation of a unit normal cut at two sigma: Haiku divides by it, so that the weights keep the variance asked for.
+# Standard deviation of a unit normal cut at two sigma: Haiku divides by it, so that the weights keep the
+# variance asked for.
 CUT_NORMAL_STD = 0.87962566103423978
 
 

@@ -1,7 +1,8 @@
-"""What the elements of the inputs are: one specification per modality (paper section 4; docs/paper.md section 1.6).
+"""What the elements of the inputs are, one specification per modality (docs/paper.md section 1.6).
 
-Each names the raw shape of an example, the number of its elements (m) and their channels (c, positions included),
-and builds the module from a raw batch (b, *shape) to elements (b, m, c). All raise ConfigError where sizes disagree.
+Each names the raw shape of an example, the number of its elements (m) and their channels (c, positions
+included), and builds the module from a raw batch (b, *shape) to elements (b, m, c). All raise ConfigError
+where sizes disagree.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from perceiver.positions import Fourier, Learned, Positions, position_channels
 
 
 class Grid(ABC):
-    """Elements on a grid of one, two or three axes, each with data channels and the position features of its place."""
+    """Elements on a grid of one, two or three axes: data channels and the position features of the place."""
 
     positions: Positions
 
@@ -63,8 +64,8 @@ class Grid(ABC):
 class Image(Grid):
     """Every pixel is an element; raw (b, height, width, channels).
 
-    `permutation` is the seed of one fixed order of the elements, the same for all images, taken after the positions
-    are attached (paper, Table 2).
+    `permutation` is the seed of one fixed order of the elements, the same for all images, taken after the
+    positions are attached (paper, Table 2).
     """
 
     height: int
@@ -104,7 +105,7 @@ class Image(Grid):
 
 @dataclass(frozen=True)
 class Audio(Grid):
-    """Sound as it is: `patch` successive samples are an element (paper section 4.2: 128); raw (b, samples)."""
+    """Sound as it is: `patch` successive samples are an element (section 4.2: 128); raw (b, samples)."""
 
     samples: int
     patch: int = 128
@@ -140,10 +141,10 @@ class Audio(Grid):
 
 @dataclass(frozen=True)
 class Spectrogram(Grid):
-    """Every value of a spectrogram is an element (paper section 4.2: 4,800 "once flattened"); raw (b, frames, bins).
+    """Every value of a spectrogram is an element (section 4.2: 4,800 of them); raw (b, frames, bins).
 
-    `flat` gives the flattened values one position axis, as Perceiver IO's Table 6 lists it; otherwise they have two,
-    time and frequency. The paper states neither.
+    `flat` gives the flattened values one position axis, as Perceiver IO's Table 6 lists it; otherwise they
+    have two, time and frequency. The paper states neither.
     """
 
     frames: int
@@ -225,8 +226,9 @@ class Video(Grid):
 class Points:
     """Every point of a cloud is an element, known by its coordinates in [-1, 1]; raw (b, number, dimensions).
 
-    The raw coordinates enter once, as part of the Fourier features (docs/paper.md section 1.6: 387 channels); without
-    positions they are the element. Learned positions would follow a point's index, which means nothing: refused.
+    The raw coordinates enter once, as part of the Fourier features (docs/paper.md section 1.6: 387 channels);
+    without positions they are the element. Learned positions would follow a point's index, which means
+    nothing: refused.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The Perceiver (paper section 3.1): latents that look at the inputs several times, and at each other in between."""
+"""The Perceiver (paper section 3.1): latents that look at the inputs, several times, and at each other."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Perceiver(nn.Module):
     """Raw inputs -> logits (b, num_classes): the mean of the last latents through a linear layer.
 
-    The layer of the logits starts at zero, as in the official code; so the first loss is that of the uniform guess.
-    Modules that serve several places stand once in `cross_attends` and `blocks`, and once in the state dict.
+    The layer of the logits starts at zero, as in the official code; so the first loss is that of the uniform
+    guess. Modules that serve several places stand once in `cross_attends` and `blocks`, and once in the state
+    dict.
     """
 
     def __init__(self, config: PerceiverConfig) -> None:

@@ -1,10 +1,11 @@
-"""Position features: what tells an element of the inputs where it is (paper section 3.2; docs/paper.md section 1.4).
+"""Position features: what tells an element where it is (paper section 3.2; docs/paper.md section 1.4).
 
 For a coordinate x in [-1, 1] on each of d axes, a Fourier encoding is
 
     [x_1 .. x_d,  sin(pi f_k x_i) axis by axis,  cos(pi f_k x_i) axis by axis],   k = 1 .. bands,
 
-with f_k equally spaced from 1 to mu / 2, where mu is the axis's maximum resolution. It is appended to the data channels.
+with f_k equally spaced from 1 to mu / 2, where mu is the axis's maximum resolution. It is appended to the
+data channels.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Spacing = Literal["linear", "log"]
 class Fourier:
     """Sines and cosines of the coordinates.
 
-    `max_resolution` is mu, the sampling rate whose Nyquist frequency mu / 2 is the highest band: one number for all
-    axes or one per axis. The paper's "maximum frequency" of ModelNet40, 1120, is mu / 2, so mu is 2240 there.
-    Spacing "linear" is the paper's (v2); "log" is that of its first version. Raises ConfigError.
+    `max_resolution` is mu, the sampling rate whose Nyquist frequency mu / 2 is the highest band: one number
+    for all axes or one per axis. The paper's "maximum frequency" of ModelNet40, 1120, is mu / 2, so mu is
+    2240 there. Spacing "linear" is the paper's (v2); "log" is that of its first version. Raises ConfigError.
     """
 
     bands: int
@@ -44,7 +45,8 @@ class Fourier:
         for resolution in resolutions:
             if not 2 <= resolution < math.inf:
                 raise ConfigError(
-                    f"Fourier.max_resolution must be at least 2, for the bands run from 1 to its half, given {resolution}"
+                    "Fourier.max_resolution must be at least 2, for the bands run from 1 to its half, "
+                    f"given {resolution}"
                 )
 
     def channels(self, axes: int) -> int:
@@ -57,7 +59,8 @@ class Fourier:
             return (self.max_resolution,) * axes
         if len(self.max_resolution) != axes:
             raise ConfigError(
-                f"Fourier.max_resolution must be one number or one per axis, given {self.max_resolution} for {axes} axes"
+                "Fourier.max_resolution must be one number or one per axis, "
+                f"given {self.max_resolution} for {axes} axes"
             )
         return self.max_resolution
 
@@ -66,7 +69,8 @@ class Fourier:
 class Learned:
     """A learned vector for every element, from a normal distribution cut at two standard deviations.
 
-    The defaults are the paper's on ImageNet: 128 channels at scale 1 (section 4.1, appendix B). Raises ConfigError.
+    The defaults are the paper's on ImageNet: 128 channels at scale 1 (section 4.1, appendix B). Raises
+    ConfigError.
     """
 
     channels: int = 128
@@ -93,7 +97,7 @@ def position_channels(positions: Positions, axes: int) -> int:
 
 
 def frequencies(bands: int, max_resolution: float, spacing: Spacing, like: Tensor) -> Tensor:
-    """The bands f_k (bands,) from 1 to mu / 2, both included, on the device and in the precision of `like`."""
+    """The bands f_k (bands,) from 1 to mu / 2, both included; device and precision are those of `like`."""
     highest = max_resolution / 2
     if spacing == "linear":
         return torch.linspace(1.0, highest, bands, device=like.device, dtype=like.dtype)
@@ -119,7 +123,7 @@ def fourier_features(coordinates: Tensor, fourier: Fourier) -> Tensor:
 
 
 def grid_coordinates(axes: tuple[int, ...]) -> Tensor:
-    """Coordinates (m, d), float64, of a grid's elements, the last axis fastest; each axis runs from -1 to 1, ends included."""
+    """Coordinates (m, d), float64, of a grid, last axis fastest; each runs from -1 to 1, ends included."""
     lines = [torch.linspace(-1.0, 1.0, size, dtype=torch.float64, device="cpu") for size in axes]
     return torch.stack(torch.meshgrid(*lines, indexing="ij"), dim=-1).reshape(-1, len(axes))
 

@@ -1,7 +1,7 @@
 """Which module stands at which place of the network: the four readings of the paper's weight sharing.
 
-A Perceiver is a row of places, each a cross-attend or a block of self-attends. Places may share one module. The text of
-the paper contradicts itself; the parameter counts decide (docs/paper.md section 1.5):
+A Perceiver is a row of places, each a cross-attend or a block of self-attends. Places may share one module.
+The text of the paper contradicts itself; the parameter counts decide (docs/paper.md section 1.5):
 
     sharing            cross-attends       blocks              ImageNet
     "none"             all own             all own             326.2M   Table 7
@@ -53,7 +53,8 @@ def places(*, blocks: int, cross_attends: int, placement: Placement, sharing: Sh
     """The network from input to output.
 
     "at_start" puts all cross-attends before the first block. "interleaved" puts one before every (blocks /
-    cross_attends)-th block, beginning with the first; even spacing is assumed, the paper does not give the slots.
+    cross_attends)-th block, beginning with the first; even spacing is assumed, the paper does not give the
+    slots.
     """
     crosses = [Place("cross_attend", cross_attend_module(t, sharing)) for t in range(cross_attends)]
     latent = [Place("block", block_module(b, sharing)) for b in range(blocks)]
