@@ -123,12 +123,13 @@ def difference(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def parse(hint: Any, text: str, path: str) -> Any:
-    """The value a person meant by the words after a flag: JSON where it reads as JSON, else the words themselves."""
+    """The value a person meant by the words after a flag: JSON where it reads as JSON, a list where commas make one of
+    it, else the words themselves."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError:
         data = {"True": True, "False": False, "None": None}.get(text, text)
-        if isinstance(data, str) and "," in data and _mentions(hint, tuple):
+        if isinstance(data, str) and _mentions(hint, tuple) and not _accepts(hint, data):
             data = [parse(Any, part.strip(), path) for part in data.split(",") if part.strip()]
     if not isinstance(data, str) and _mentions(hint, str) and not _accepts(hint, data):
         data = text

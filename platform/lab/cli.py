@@ -1,0 +1,154 @@
+"""The command `lab`: one line per mistake, exit code 2, no traceback.
+
+Any field of an experiment is a flag by its dotted path: `lab train imagenet.fourier --model.num-latents 256`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from lab.errors import Interrupted, LabError, SpecError, did_you_mean
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that answers a mistake in one line, with the near miss."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_MISTAKE, f"{self.prog}: {_reworded(message)} See `{self.prog} --help`.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    known, rest = parser.parse_known_args(arguments)
+    try:
+        known.changes = dotted_changes(rest, allowed=known.takes_changes)
+        command = importlib.import_module(f"lab.commands.{known.module}")
+        return int(getattr(command, known.function)(known) or 0)
+    except Interrupted as stop:
+        print(f"\nlab: {stop}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        print("\nlab: interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except LabError as mistake:
+        print(f"lab: {' '.join(str(mistake).split())}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> Parser:
+    """Every command and its flags, without importing what they need."""
+    parser = Parser(prog="lab", description="Train, sweep, compare and regenerate the paper's tables.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, module: str, summary: str, *, changes: bool = False, epilog: str = "") -> Parser:
+        added: Parser = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
+        added.set_defaults(module=module, function=name, takes_changes=changes)
+        return added
+
+    fields = "Any field is a flag by its dotted path, e.g. --model.num-latents 256; `lab show NAME` lists them."
+    listing = command("list", "catalogue", "What there is: experiments, sweeps, tables, data sets, scales")
+    listing.add_argument("kind", nargs="?", choices=["experiments", "sweeps", "tables", "data", "scales"])
+
+    show = command("show", "catalogue", "A whole experiment or sweep, with parameters and FLOPs", changes=True)
+    show.epilog = fields
+    show.add_argument("name")
+    show.add_argument("--json", action="store_true", help="the canonical specification, as it is hashed")
+    _scale(show)
+
+    train = command("train", "run", "Train one experiment", changes=True, epilog=fields)
+    train.add_argument("name")
+    train.add_argument("--seed", type=int, help="the same as --seed of the specification; default 0")
+    _scale(train)
+    _resources(train)
+
+    sweep = command("sweep", "run", "Run what is missing of an ablation or a search")
+    sweep.add_argument("name")
+    sweep.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
+    sweep.add_argument("--only", help="only the cases whose label contains this (ablations)")
+    sweep.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
+    sweep.add_argument("--dry-run", action="store_true", help="show what would run, and run nothing")
+    _scale(sweep)
+    _resources(sweep)
+
+    tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
+    tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    tables.add_argument("--format", choices=["md", "csv", "json", "html"], default="md")
+    tables.add_argument("--out", help="write files into this folder instead of printing")
+    _scale(tables)
+
+    runs = command("runs", "tables", "The runs on record")
+    runs.add_argument("--status", choices=["running", "complete", "pruned", "failed", "stopped"])
+    runs.add_argument("--sweep", help="only runs of this sweep")
+
+    data = command("data", "data", "Prepare, verify and look at data sets")
+    data.add_argument("action", choices=["list", "prepare", "verify", "show"])
+    data.add_argument("dataset", nargs="?", metavar="NAME")
+    data.add_argument("--source", help="where the raw files are (not needed for digits)")
+
+    ui = command("ui", "ui", "Open the record in the MLflow UI, on this machine only")
+    ui.add_argument("--port", type=int, default=5000)
+    return parser
+
+
+def dotted_changes(rest: Sequence[str], *, allowed: bool) -> Mapping[str, str]:
+    """`--model.num-latents 256 --clip=10` as {dotted path: words}. Raises SpecError for what is no flag."""
+    changes: dict[str, str] = {}
+    words = iter(rest)
+    for word in words:
+        if not word.startswith("--") or not allowed:
+            raise SpecError(f"unexpected {word!r}.{did_you_mean(word, _flags())}")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            value = next(words, "")
+            if not value or value.startswith("--"):
+                raise SpecError(f"--{name} needs a value, e.g. --{name} 256.")
+        changes[name.replace("-", "_")] = value
+    return changes
+
+
+def _scale(parser: Parser) -> None:
+    parser.add_argument("--scale", default=os.environ.get("LAB_SCALE", "laptop"), help="default: laptop")
+
+
+def _resources(parser: Parser) -> None:
+    parser.add_argument("--workers", type=int, default=1, help="training processes per run")
+    parser.add_argument("--cpus", type=float, default=1, help="per worker")
+    parser.add_argument("--gpus", type=float, default=0, help="per worker; fractions share a GPU")
+    parser.add_argument("--concurrent", type=int, help="runs at a time; default: as many as fit")
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def _flags() -> list[str]:
+    return ["--scale", "--workers", "--cpus", "--gpus", "--concurrent", "--seeds", "--trials", "--dry-run", "--format"]
+
+
+def _reworded(message: str) -> str:
+    """argparse's `argument COMMAND: invalid choice: 'x' (choose from 'a', 'b')` with the near miss."""
+    if "invalid choice" in message and "choose from" in message:
+        given = message.split("invalid choice: ")[1].split(" (")[0].strip("'\"")
+        choices = [c.strip(" '\")") for c in message.split("choose from")[1].split(",")]
+        return f"no {given!r} here.{did_you_mean(given, choices)} There is {', '.join(choices)}."
+    return f"{message}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

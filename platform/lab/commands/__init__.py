@@ -1,0 +1,1 @@
+"""What each command does; `lab.cli` says which there are. One module per group, imported only when asked for."""

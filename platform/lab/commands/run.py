@@ -1,0 +1,93 @@
+"""`lab train` and `lab sweep`: run what is missing. The same command again is the resume."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from lab import catalog, codec
+from lab.commands.catalogue import counts, show_sweep
+from lab.errors import SpecError
+from lab.resources import Resources
+from lab.settings import Settings
+from lab.sweep import Ablation, Search, Sweep
+from lab.tracking.tracker import RunRecord, Status, Tracker
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train one experiment through Ray Train, or say that it is on record already."""
+    from lab.tracking.mlflow import MlflowTracker
+    from lab.tune import run_one
+
+    spec = codec.override(catalog.experiment(arguments.name, arguments.scale), arguments.changes, texts=True)
+    if arguments.seed is not None:
+        spec = spec.override({"seed": arguments.seed})
+    settings = Settings.load()
+    resources = wanted(arguments)
+    tracker = MlflowTracker(settings)
+    finished = tracker.find([spec.digest]).get(spec.digest)
+    if finished and finished.status is Status.COMPLETE:
+        print(f"{arguments.name} ({spec.digest}) is complete; nothing to train.")
+        print_result(finished)
+        return 0
+    print(f"{arguments.name} at {arguments.scale} scale · {spec.digest} · {counts(spec)}")
+    spec.data.open(settings.data)  # a missing data set is said before Ray starts
+    record = run_one(spec, name=arguments.name, scale=arguments.scale, resources=resources, settings=settings, tracker=tracker)
+    print_result(record)
+    return 0 if record.status is Status.COMPLETE else 1
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    """Run the missing cases of a sweep; print one line for each and a summary."""
+    from lab.tracking.mlflow import MlflowTracker
+    from lab.tune import run_sweep
+
+    found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
+    settings = Settings.load()
+    tracker = MlflowTracker(settings)
+    if arguments.dry_run:
+        return dry_run(found, tracker)
+    base = found.cases[0].spec if isinstance(found, Ablation) else found.base
+    base.data.open(settings.data)
+    records = run_sweep(found, resources=wanted(arguments), settings=settings, tracker=tracker)
+    failed = [record for record in records if record.status is Status.FAILED]
+    for record in failed:
+        print(f"failed: {record.name} {record.digest}: {record.tags.get('lab.reason', 'no reason recorded')}")
+    return 1 if failed else 0
+
+
+def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:
+    """The sweep with the seeds, cases or trials asked for. Raises SpecError for a flag of the other kind of sweep."""
+    if isinstance(found, Search):
+        if arguments.seeds or arguments.only:
+            raise SpecError(f"--seeds and --only are for ablations; {found.name} is a search (it has --trials).")
+        return dataclasses.replace(found, trials=arguments.trials) if arguments.trials is not None else found
+    if arguments.trials is not None:
+        raise SpecError(f"--trials is for searches; {found.name} is an ablation (it has --seeds and --only).")
+    cases = tuple(case for case in found.cases if (arguments.only or "") in case.label)
+    if not cases:
+        raise SpecError(f"no case of {found.name} contains {arguments.only!r}: {', '.join(c.label for c in found.cases)}.")
+    return dataclasses.replace(found, cases=cases, seeds=arguments.seeds or found.seeds)
+
+
+def dry_run(found: Sweep, tracker: Tracker) -> int:
+    """What is on record and what would run."""
+    show_sweep(found)
+    if isinstance(found, Ablation):
+        digests = [spec.digest for _, spec in found.specs()]
+        complete = [r for r in tracker.find(digests).values() if r.status is Status.COMPLETE]
+        print(f"{len(digests)} runs: {len(complete)} on record, {len(digests) - len(complete)} to run.")
+    return 0
+
+
+def wanted(arguments: argparse.Namespace) -> Resources:
+    return Resources(
+        workers=arguments.workers, cpus=arguments.cpus, gpus=arguments.gpus, concurrent=arguments.concurrent
+    )
+
+
+def print_result(record: RunRecord) -> None:
+    """One line of metrics, and where the run is."""
+    shown = {name: value for name, value in record.metrics.items() if name.partition("/")[2] in ("top1", "loss", "map")}
+    print("  " + "  ".join(f"{name} {value:.4f}" for name, value in sorted(shown.items())))
+    print(f"  run {record.run_id} · {record.status} · {record.seconds:.0f} s · see it with `lab ui`")

@@ -1,0 +1,1 @@
+"""What to run: experiments (points), ablations (lines), searches (spaces), each at a scale."""
