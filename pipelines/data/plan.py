@@ -1,0 +1,114 @@
+"""What is stored where, decided before anything is written and by the examples alone.
+
+The same examples give the same files with the same names, in whatever order they are listed and however
+often a preparation is interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from lab.errors import DataError
+from pipelines.data.shards import Row, schema_text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One example to be stored: its key (unique in its split), about how many bytes it takes, and where
+    it comes from.
+    """
+
+    key: str
+    size: int
+    origin: Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to store. `row` makes the row of an entry, called from several threads; `remark` may say
+    something about a row that is worth counting. `source` names what the rows are made from: another
+    source, other shards."""
+
+    source: str
+    labels: tuple[str, ...]
+    schema: pa.Schema
+    splits: Mapping[str, Sequence[Entry]]
+    row: Callable[[Entry], Row]
+    remark: Callable[[Row], str | None] = lambda row: None
+    row_group_bytes: int = 6 << 20
+    file_bytes: int = 450 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file to be written."""
+
+    split: str
+    name: str
+    row_groups: tuple[tuple[Entry, ...], ...]
+    about: Mapping[str, str]
+
+
+def parts(plan: Plan, name: str, version: int, split: str) -> Iterator[Part]:
+    """The files of one split. `about` tells in each footer what it holds, and for which part of which
+    plan.
+    """
+    files = list(
+        _cut(_cut(_shuffled(plan.splits[split], split), plan.row_group_bytes, _size), plan.file_bytes, _total)
+    )
+    for index, groups in enumerate(files):
+        about = {
+            "dataset": name,
+            "split": split,
+            "version": str(version),
+            "source": plan.source,
+            "labels": json.dumps(plan.labels),
+            "schema": json.dumps(schema_text(plan.schema)),
+        }
+        part = json.dumps([about, [[(e.key, e.size) for e in group] for group in groups]])
+        about["part"] = hashlib.sha256(part.encode()).hexdigest()
+        yield Part(split, f"{split}-{index:05d}-of-{len(files):05d}.parquet", tuple(groups), about)
+
+
+def _shuffled(entries: Sequence[Entry], split: str) -> list[Entry]:
+    """A fixed random order, whatever order the entries came in: neighbours in a shard must not share a
+    class.
+    """
+    keys = [entry.key for entry in entries]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise DataError(
+            f"key {twice!r} appears more than once in split {split!r}: every example needs its own."
+        )
+    return sorted(entries, key=lambda entry: hashlib.sha256(f"{split}/{entry.key}".encode()).digest())
+
+
+def _cut(items: Sequence[T], target: int, size: Callable[[T], int]) -> list[tuple[T, ...]]:
+    """Consecutive pieces, each ended by the item with which it reaches the target."""
+    pieces: list[tuple[T, ...]] = []
+    piece: list[T] = []
+    filled = 0
+    for item in items:
+        piece.append(item)
+        filled += size(item)
+        if filled >= target:
+            pieces.append(tuple(piece))
+            piece, filled = [], 0
+    return [*pieces, tuple(piece)] if piece else pieces
+
+
+def _size(entry: Entry) -> int:
+    return entry.size
+
+
+def _total(group: tuple[Entry, ...]) -> int:
+    return sum(entry.size for entry in group)

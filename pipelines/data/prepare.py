@@ -1,0 +1,138 @@
+"""Data sets by name: what `lab data` calls.
+
+The data set NAME is the module `pipelines/data/NAME.py`, which has `dataset()`, its specification as it is,
+and `prepare(root, source, progress)`. There is no list to add it to.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections import Counter
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pipelines.data
+from lab.errors import UnknownName
+from pipelines.data import build
+from pipelines.data import manifest as manifests
+from pipelines.data.build import Prepared, Progress, silent
+from pipelines.data.counter import Draws
+from pipelines.data.manifest import Manifest
+from pipelines.data.storage import Directory
+
+
+def names() -> tuple[str, ...]:
+    """Every data set that can be prepared."""
+    modules = [module.name for module in pkgutil.iter_modules(pipelines.data.__path__)]
+    return tuple(sorted(name for name in modules if _is_dataset(_import(name))))
+
+
+def prepare(name: str, root: str, source: str | None = None, progress: Progress = silent) -> Prepared:
+    """Makes the shards of a data set under `root`, or verifies that they are there.
+
+    `source` is where the data set is now, for those that do not come with a library. Raises UnknownName
+    with the near miss, and DataError when the source or the storage fails; what is finished by then is
+    kept.
+    """
+    prepared: Prepared = _module(name).prepare(root, source, progress)
+    return prepared
+
+
+def verify(name: str, root: str, progress: Progress = silent) -> Manifest:
+    """Compares every byte under `root` with the manifest.
+
+    Raises MissingDataset, DataError naming a missing file, or CorruptShard naming the file and the row group.
+    """
+    module = _module(name)
+    directory = Directory.at(root, name)
+    manifest = manifests.read(directory, module.VERSION)
+    build.verify(directory, manifest, progress)
+    return manifest
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is prepared: where, how much, of what. balance: split -> label -> examples."""
+
+    manifest: Manifest
+    address: str
+    balance: dict[str, dict[str, int]]
+
+    def __str__(self) -> str:
+        manifest = self.manifest
+        size = sum(file.bytes for file in manifest.files)
+        lines = [
+            f"{manifest.name}, version {manifest.version}, fingerprint {manifest.fingerprint}",
+            f"  {self.address}: {size:,} bytes in {len(manifest.files)} files, made from {manifest.source}",
+        ]
+        for split in manifest.splits:
+            counts = self.balance[split.name]
+            least, most = min(counts.values(), default=0), max(counts.values(), default=0)
+            share = f"{len(counts)} of {len(manifest.labels)} classes, {least:,} to {most:,} examples each"
+            lines.append(f"  {split.name:<12}{split.rows:>10,}  {share}")
+        return "\n".join(
+            lines + [f"  remarked: {count:,} {what}" for what, count in manifest.remarks.items()]
+        )
+
+
+def describe(name: str, root: str) -> Description:
+    """Counts of a prepared data set, from its labels. Raises as opening it does."""
+    stream = _module(name).dataset().open(root)
+    balance = {}
+    for split in stream.manifest.splits:
+        counts = Counter(stream.labels(split.name))
+        balance[split.name] = {stream.manifest.labels[label]: counts[label] for label in sorted(counts)}
+    return Description(stream.manifest, Directory.at(root, name).path, balance)
+
+
+def contact_sheet(
+    name: str, root: str, path: str, *, split: str = "train", count: int = 16, seed: int = 0
+) -> None:
+    """Writes a PNG of examples: in each column one as evaluation sees it and, below, twice as training
+    does.
+    """
+    dataset = _module(name).dataset()
+    stream = dataset.open(root)
+    ids = np.random.default_rng(seed).permutation(stream.size(split))[:count]
+    rows = [stream.examples(split, ids)]
+    for epoch in range(2):
+        rows.append(stream.examples(split, ids, lambda example, epoch=epoch: Draws.of(seed, epoch, example)))
+    pictures = [[_rgb(dataset.picture(inputs)) for inputs in row.inputs] for row in rows]
+    _save(pictures, path)
+
+
+def _save(pictures: list[list[NDArray[np.uint8]]], path: str) -> None:
+    from PIL import Image
+
+    height, width, _ = pictures[0][0].shape
+    scale, gap = max(1, 64 // height), 4
+    down, right = height * scale + gap, width * scale + gap
+    sheet = Image.new("RGB", (len(pictures[0]) * right + gap, len(pictures) * down + gap), (96, 96, 96))
+    for row, line in enumerate(pictures):
+        for column, picture in enumerate(line):
+            tile = Image.fromarray(picture).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+            sheet.paste(tile, (gap + column * right, gap + row * down))
+    sheet.save(path, format="PNG")
+
+
+def _rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+
+
+def _module(name: str) -> Any:
+    if name not in names():
+        raise UnknownName.among("data set", name, names())
+    return _import(name)
+
+
+def _import(name: str) -> ModuleType:
+    return importlib.import_module(f"{pipelines.data.__name__}.{name}")
+
+
+def _is_dataset(module: ModuleType) -> bool:
+    return hasattr(module, "dataset") and hasattr(module, "prepare")

@@ -1,0 +1,214 @@
+"""Prepared shards as batches: in the global order, decoded in threads ahead of the model, in bounded
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.errors import DataError
+from lab.spec import Batch, Shard
+from pipelines.data import manifest as manifests
+from pipelines.data.counter import Draws
+from pipelines.data.manifest import Manifest, Split
+from pipelines.data.order import WHOLE, Ids, Order, slice_of
+from pipelines.data.prefetch import prefetched
+from pipelines.data.shards import Row, RowGroup, ShardReader
+from pipelines.data.storage import Directory
+
+PADDING = -1
+"""The id of an example that is there to fill a batch."""
+
+
+class View(Protocol):
+    """How stored rows become examples: what a data set adds to the reader."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The stored columns that `decode` needs; no others are read."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode at once: 1 where decoding costs less than handing it over."""
+
+    def decode(self, row: Row, draws: Draws | None) -> Any:
+        """One example from its row; augmented by these draws, or as evaluation sees it when there are
+        none.
+        """
+
+    def collate(self, examples: Sequence[Any]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
+        """(inputs, targets) of zero or more decoded examples."""
+
+
+class Stream:
+    """An open data set: the `lab.Source` of every prepared data set.
+
+    Memory: the encoded row groups of the current shuffle window of this shard's lanes (see `order`), and
+    `ahead` decoded batches. Each iterator reads for itself and starts one thread.
+    """
+
+    def __init__(self, directory: Directory, manifest: Manifest, view: View, *, ahead: int = 2) -> None:
+        self.manifest = manifest
+        self._directory = directory
+        self._view = view
+        self._ahead = ahead
+
+    @classmethod
+    def open(cls, root: str, view: View, version: int) -> Stream:
+        """The prepared data set `root`/`view.name`. Raises MissingDataset, or DataError when files are
+        not as listed.
+        """
+        directory = Directory.at(root, view.name)
+        manifest = manifests.read(directory, version)
+        manifests.check_sizes(directory, manifest)
+        return cls(directory, manifest, view)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    def size(self, split: str) -> int:
+        return self.manifest.split(split).rows
+
+    def batches(
+        self, split: str, *, batch_size: int, seed: int, epoch: int, start: int = 0, shard: Shard = WHOLE
+    ) -> Iterator[Batch]:
+        """Augmented training batches: `lab.Source.batches`. Raises DataError when the split cannot fill
+        one batch.
+        """
+        stored = self.manifest.split(split)
+        order = Order(stored.row_groups, batch_size, seed, epoch)
+        if order.steps < 1:
+            raise DataError(
+                f"a batch of {batch_size:,} needs as many examples, {self.manifest.name} has {stored.rows:,} "
+                f"in split {split!r}: set batch_size to {stored.rows:,} or less."
+            )
+
+        def draw(example: int) -> Draws:
+            return Draws.of(seed, epoch, example)
+
+        def steps(reader: _Reader) -> Iterator[Batch]:
+            for step in range(start, order.steps):
+                reader.keep(order.live(step, shard))
+                yield reader.batch(order.batch(step, shard), draw)
+
+        return self._ahead_of_time(stored, steps)
+
+    def scan(self, split: str, *, batch_size: int, shard: Shard = WHOLE) -> Iterator[Batch]:
+        """Every example once, as evaluation sees it: `lab.Source.scan`. `batch_size` counts over all shards.
+
+        Shard r of W reads the rows [r*N//W, (r+1)*N//W), so that each row group is read by one shard or two.
+        """
+        stored = self.manifest.split(split)
+        first, stop = slice_of(stored.rows, shard)
+        width = -(-batch_size // shard.world)
+        longest = -(-stored.rows // shard.world)
+
+        def steps(reader: _Reader) -> Iterator[Batch]:
+            for low in range(0, longest, width):
+                ids = np.arange(min(first + low, stop), min(first + low + width, stop))
+                reader.keep(reader.groups_of(ids))
+                yield _padded(reader.batch(ids), width)
+
+        return self._ahead_of_time(stored, steps)
+
+    def examples(self, split: str, ids: Ids, draw: Callable[[int], Draws] | None = None) -> Batch:
+        """The examples with these ids, augmented by the draws that belong to each, or as evaluation sees
+        them.
+        """
+        with _Reader(self._directory, self.manifest, self.manifest.split(split), self._view) as reader:
+            return reader.batch(ids, draw)
+
+    def labels(self, split: str) -> Iterator[int]:
+        """The labels of a split in stored order; nothing else is read."""
+        stored = self.manifest.split(split)
+        with _Reader(self._directory, self.manifest, stored, self._view) as reader:
+            for group in range(len(stored.row_groups)):
+                yield from (row["label"] for row in reader.read(group, ["label"]))
+
+    def _ahead_of_time(self, split: Split, steps: Callable[[_Reader], Iterator[Batch]]) -> Iterator[Batch]:
+        def run() -> Iterator[Batch]:
+            with _Reader(self._directory, self.manifest, split, self._view) as reader:
+                yield from steps(reader)
+
+        return prefetched(run, self._ahead)
+
+
+class _Reader:
+    """The row groups of one split, those worth keeping in memory, and the threads that decode them."""
+
+    def __init__(self, directory: Directory, manifest: Manifest, split: Split, view: View) -> None:
+        self._view = view
+        self._shards = [ShardReader(directory, file, manifest.schema) for file in split.files]
+        self._places = [
+            (shard, group) for shard, file in enumerate(split.files) for group in range(len(file.row_groups))
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(np.asarray(split.row_groups, np.int64))])
+        self._held: dict[int, RowGroup] = {}
+        self._pool = (
+            ThreadPoolExecutor(view.threads, thread_name_prefix="decode") if view.threads > 1 else None
+        )
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+        self._held.clear()
+        for shard in self._shards:
+            shard.close()
+
+    def groups_of(self, ids: Ids) -> frozenset[int]:
+        return frozenset(np.unique(np.searchsorted(self._starts, ids, side="right") - 1).tolist())
+
+    def keep(self, groups: frozenset[int]) -> None:
+        """Forgets all other row groups."""
+        self._held = {group: held for group, held in self._held.items() if group in groups}
+
+    def read(self, group: int, columns: Sequence[str]) -> RowGroup:
+        shard, within = self._places[group]
+        return self._shards[shard].read(within, columns)
+
+    def batch(self, ids: Ids, draw: Callable[[int], Draws] | None = None) -> Batch:
+        """The decoded examples with these ids, in this order."""
+        groups = np.searchsorted(self._starts, ids, side="right") - 1
+        for group in np.unique(groups).tolist():
+            if group not in self._held:
+                self._held[group] = self.read(group, self._view.columns)
+        rows = [self._held[group][row] for group, row in zip(groups, ids - self._starts[groups], strict=True)]
+        draws = [draw(example) if draw else None for example in ids.tolist()]
+        decoded = (
+            self._pool.map(self._view.decode, rows, draws)
+            if self._pool
+            else map(self._view.decode, rows, draws)
+        )
+        inputs, targets = self._view.collate(list(decoded))
+        return Batch(inputs, targets, torch.ones(len(ids)), torch.from_numpy(ids.astype(np.int64)))
+
+
+def _padded(batch: Batch, size: int) -> Batch:
+    """The batch with zeros behind its examples, up to `size`; their weight is 0 and their id PADDING."""
+    missing = size - len(batch.ids)
+    if not missing:
+        return batch
+    inputs: Tensor | dict[str, Tensor]
+    if isinstance(batch.inputs, Mapping):
+        inputs = {name: _extended(tensor, missing) for name, tensor in batch.inputs.items()}
+    else:
+        inputs = _extended(batch.inputs, missing)
+    ids = torch.cat([batch.ids, batch.ids.new_full((missing,), PADDING)])
+    return Batch(inputs, _extended(batch.targets, missing), _extended(batch.weights, missing), ids)
+
+
+def _extended(tensor: Tensor, missing: int) -> Tensor:
+    return torch.cat([tensor, tensor.new_zeros((missing, *tensor.shape[1:]))])
