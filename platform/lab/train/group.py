@@ -1,0 +1,92 @@
+"""The processes that train one model together, and the few things they ever say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lab.spec import Shard
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process as `rank` of `world` with its device. With `world` > 1 the default process group of
+    torch.distributed must be up. Every method is collective: all ranks call it, in the same order."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = CPU
+
+    @classmethod
+    def alone(cls, *, gpus: float = 0) -> Group:
+        """A single process, on the GPU if it was given one."""
+        return cls(device=torch.device("cuda" if gpus else "cpu"))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one process that writes and reports."""
+        return self.rank == 0
+
+    @property
+    def shard(self) -> Shard:
+        return Shard(self.rank, self.world)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """`model` so that `backward` leaves the mean gradient over the group in every process.
+
+        Buffers are not broadcast with every forward pass, which would send all position encodings again and
+        again; see `share_buffers`.
+        """
+        if self.world == 1:
+            return model
+        devices = [self.device] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Rank 0's persistent buffers (BatchNorm's running statistics) to all, before they are used or saved.
+
+        On CPU each rank normalises over its own slice of a batch, so a network with BatchNorm depends on
+        `world`.
+        """
+        if self.world > 1:
+            parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+            for name, tensor in model.state_dict().items():
+                if name not in parameters:
+                    dist.broadcast(tensor, src=0)
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over the group."""
+        if self.world > 1:
+            dist.all_reduce(value)
+        return value
+
+    def all_reduce_sums(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        """Named 0-d sums over the group in float64, where counts up to 2^53 are exact. One collective for
+        all."""
+        if not sums:
+            return {}
+        names = sorted(sums)
+        totals = self.total(torch.stack([sums[name].double() for name in names]).to(self.device))
+        return dict(zip(names, totals.tolist(), strict=True))
+
+    def anyone(self, flag: bool) -> bool:
+        """Whether anybody says yes."""
+        if self.world == 1:
+            return flag
+        return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
+
+    def leader_says(self, number: int) -> int:
+        """Rank 0's number, to all."""
+        if self.world == 1:
+            return number
+        said = torch.tensor(number, device=self.device)
+        dist.broadcast(said, src=0)
+        return int(said)

@@ -1,0 +1,196 @@
+"""The training loop as a generator of events. It knows neither Ray nor MLflow nor files: a worker of a
+cluster, a trial of a sweep, a test and a notebook are consumers of the same events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from lab.errors import Diverged, SpecError
+from lab.spec import Batch, ExperimentSpec, Source
+from lab.train.group import Group
+from lab.train.plan import Plan
+from lab.train.state import Training
+
+LOOK_EVERY = 20
+"""steps between two looks at the loss where looking makes the host wait for the device"""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A checkpoint of `step` was found; the next step is the one after it."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """`step` steps of `total` are finished. loss: 0-d, the mean over the global batch; reading it may wait
+    for the device."""
+
+    step: int
+    total: int
+    loss: Tensor
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """metrics: `validation/top1` -> value, over all examples of each measured split."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Whatever happens from here, the run continues from `step`."""
+
+    step: int
+
+
+Event = Resumed | Stepped | Evaluated | Saved
+
+
+def events(
+    training: Training,
+    plan: Plan,
+    source: Source,
+    group: Group,
+    save: Callable[[int], bool] = lambda step: False,
+) -> Iterator[Stepped | Evaluated | Saved]:
+    """Train from `training.step` to the end of the plan.
+
+    After every step come, in this order: `Stepped`, `Evaluated` where the plan measures, then a call of
+    `save(step)`, which may write `training` down, and `Saved` if it says that it did. A consumer has
+    therefore seen everything about a step before that step can be saved, and nothing about a step is due
+    again after it. A run that is already at its end is measured once more.
+
+    Gradients are the mean over the global batch for any number of workers and slices of unequal length.
+    Raises Diverged, and SpecError if there are more workers than examples in a batch.
+    """
+    if group.world > plan.spec.batch_size:
+        raise SpecError(f"--workers is {group.world}, but a batch has only {plan.spec.batch_size} examples.")
+    if training.step >= plan.total_steps:
+        yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
+        return
+    model = group.wrap(training.model)
+    for batch in remaining_batches(training.step, plan, source, group):
+        seed_step(plan.spec.seed, training.step, group.rank)
+        loss = optimize(model, training, to_device(batch, group.device), plan, group)
+        splits = plan.splits(training.step)
+        if group.device.type == "cpu" or splits or training.step % LOOK_EVERY == 0:
+            require_finite(loss, training.step, plan.spec)
+        yield Stepped(training.step, plan.total_steps, loss, plan.learning_rate(training.step - 1))
+        if splits:
+            yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
+        if save(training.step):
+            yield Saved(training.step)
+
+
+def remaining_batches(step: int, plan: Plan, source: Source, group: Group) -> Iterator[Batch]:
+    """This worker's slices of the global batches `step`, `step + 1`, ... up to the end of the plan."""
+    while step < plan.total_steps:
+        epoch, start = plan.cursor(step)
+        slices = source.batches(
+            "train",
+            batch_size=plan.spec.batch_size,
+            seed=plan.spec.seed,
+            epoch=epoch,
+            start=start,
+            shard=group.shard,
+        )
+        left = min(plan.steps_per_epoch - start, plan.total_steps - step)
+        yield from islice(slices, left)
+        step += left
+
+
+def optimize(model: nn.Module, training: Training, batch: Batch, plan: Plan, group: Group) -> Tensor:
+    """One optimizer step with the wrapped `model`; the mean loss over the global batch.
+
+    The processes average their gradients, so each weighs the sum of its own losses by world / batch size: the
+    average is then the gradient of the mean over the global batch, however it was cut.
+    """
+    spec = plan.spec
+    model.train()
+    for parameters in training.optimizer.param_groups:
+        parameters["lr"] = plan.learning_rate(training.step)
+    with autocast(spec, group.device):
+        losses = spec.task.losses(model(batch.inputs), batch.targets)
+    share = (losses * batch.weights).sum() / spec.batch_size
+    training.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(share * group.world)
+    if spec.clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), spec.clip)
+    training.optimizer.step()
+    training.step += 1
+    return group.total(share.detach().double())
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, plan: Plan, source: Source, group: Group, after: int) -> dict[str, float]:
+    """The metrics of every split the plan measures after that many steps, each example counted once.
+
+    `train/loss` is left out: that name belongs to the running loss of the training itself.
+    """
+    spec, found = plan.spec, dict[str, float]()
+    group.share_buffers(model)
+    model.eval()
+    for split in plan.splits(after):
+        sums: dict[str, Tensor] = {}
+        for batch in source.scan(split, batch_size=spec.evaluation.batch_size, shard=group.shard):
+            on_device = to_device(batch, group.device)
+            with autocast(spec, group.device):
+                outputs = model(on_device.inputs)
+            for name, value in spec.task.sums(outputs, on_device.targets, on_device.weights).items():
+                sums[name] = sums[name] + value if name in sums else value
+        values = spec.task.metrics(group.all_reduce_sums(sums))
+        found |= {
+            f"{split}/{name}": value for name, value in values.items() if (split, name) != ("train", "loss")
+        }
+    return found
+
+
+def require_finite(loss: Tensor | float, step: int, spec: ExperimentSpec) -> None:
+    """Raises Diverged. The loss is the same in every process, so all of them stop at the same step."""
+    if not math.isfinite(value := float(loss)):
+        advice = "lower optimizer.lr" if spec.clip is not None else "lower optimizer.lr or set clip"
+        raise Diverged(f"the loss is {value} at step {step} (optimizer.lr is {spec.optimizer.lr}): {advice}.")
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Dropout and the like in this step depend on these three numbers alone: nothing to save, nothing to
+    restore."""
+    torch.manual_seed(
+        int.from_bytes(hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()[:8], "big") >> 1
+    )
+
+
+def autocast(spec: ExperimentSpec, device: torch.device) -> AbstractContextManager[None]:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.precision == "bf16")
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    inputs = batch.inputs
+    return replace(
+        batch,
+        inputs={name: moved(part, device) for name, part in inputs.items()}
+        if isinstance(inputs, dict)
+        else moved(inputs, device),
+        targets=moved(batch.targets, device),
+        weights=moved(batch.weights, device),
+    )
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device, non_blocking=True)

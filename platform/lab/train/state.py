@@ -1,0 +1,78 @@
+"""What changes while a run goes on, and how it is taken down and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lab.errors import CheckpointError
+from lab.optim.build import build
+from lab.spec import ExperimentSpec
+from lab.train.checkpoint import Checkpoint
+
+
+@dataclass
+class Training:
+    """Between two events of the loop this is all that the rest of the run depends on. The learning rate, the
+    place in the data and the random state of every worker are functions of `step`."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    step: int = 0
+
+    @classmethod
+    def begin(cls, spec: ExperimentSpec, device: torch.device) -> Training:
+        """Freshly initialised from the seed; built on the CPU, so that every device begins with the same
+        weights."""
+        torch.manual_seed(spec.seed)
+        model = spec.model.build().to(device)
+        return cls(model, build(spec.optimizer, model))
+
+    def capture(self, notes: Mapping[str, Any]) -> Checkpoint:
+        """The state now, with JSON `notes` of the caller. Valid until the next step."""
+        moments = {
+            f"{name}.{key}": value
+            for name, weight in self.model.named_parameters()
+            for key, value in self.optimizer.state.get(weight, {}).items()
+            if isinstance(value, Tensor)
+        }
+        numbers = [
+            {key: value for key, value in group.items() if isinstance(value, int | float)}
+            for group in self.optimizer.param_groups
+        ]
+        return Checkpoint(self.step, dict(stored(self.model)), moments, {"optimizer": numbers, **notes})
+
+    @torch.no_grad()
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue as if the step of `checkpoint` had just been finished. Raises CheckpointError where it
+        does not fit."""
+        here = dict(stored(self.model))
+        if here.keys() != checkpoint.model.keys():
+            odd = ", ".join(sorted(here.keys() ^ checkpoint.model.keys())[:3])
+            raise CheckpointError(f"the checkpoint of step {checkpoint.step} is of another model: {odd} ...")
+        for name, tensor in here.items():
+            tensor.copy_(checkpoint.model[name])
+        weights = dict(self.model.named_parameters())
+        for full_name, value in checkpoint.optimizer.items():
+            name, _, key = full_name.rpartition(".")
+            weight = weights[name]
+            # torch keeps the count of steps on the CPU, wherever the weight is.
+            self.optimizer.state[weight][key] = value if key == "step" else value.to(weight.device)
+        for group, numbers in zip(self.optimizer.param_groups, checkpoint.notes["optimizer"], strict=True):
+            group.update(numbers)
+        self.step = checkpoint.step
+
+
+def stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and persistent buffers by name; what several modules share appears once, under its first
+    name."""
+    seen: set[int] = set()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield name, tensor.detach()
