@@ -110,6 +110,9 @@ class FusedElements(nn.Module):
             raise InputError(
                 f"Fusion expects a mapping with the modalities {sorted(self.streams)}, given {given}"
             )
+        types = {name: type(raw[name]).__name__ for name in self.streams if not isinstance(raw[name], Tensor)}
+        if types:
+            raise InputError(f"Fusion expects a tensor for every modality, given {types}")
         sizes = {name: len(raw[name]) for name in self.streams}
         if len(set(sizes.values())) > 1:
             raise InputError(f"Fusion expects as many examples of every modality, given {sizes}")

@@ -23,10 +23,9 @@ MODELNET40_CLASSES = 40  # stated, section 4.3
 
 def imagenet(*, cross_attends: int = 8, placement: Placement = "interleaved") -> PerceiverConfig:
     """The main model: 78.0 % (Table 1), 44.9M parameters, 707.2 GFLOP; the arguments make Table 6's rows."""
+    positions = Fourier(bands=64, max_resolution=224)  # stated, appendix C
     return PerceiverConfig(
-        inputs=Image(
-            224, 224, channels=3, positions=Fourier(bands=64, max_resolution=224)
-        ),  # stated, appendix C
+        inputs=Image(224, 224, channels=3, positions=positions),  # stated, section 4.1
         num_latents=512,  # stated, section 4.1
         latent_channels=1024,  # stated, section 4.1
         blocks=8,  # stated, section 4.1

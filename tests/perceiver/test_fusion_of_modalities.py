@@ -78,6 +78,7 @@ def test_the_order_in_which_modalities_are_given_does_not_matter():
     [
         ({"audio": torch.zeros(2, 32)}, r"modalities \['audio', 'video'\], given \['audio'\]"),
         (torch.zeros(2, 32), "given Tensor"),
+        ({**raw(), "video": [1, 2]}, "a tensor for every modality, given {'video': 'list'}"),
         ({**raw(), "video": torch.zeros(3, 4, 8, 8, 3)}, "as many examples.*'audio': 2, 'video': 3"),
         ({**raw(), "video": torch.zeros(2, 4, 8, 9, 3)}, r"Video expects.*\(b, 4, 8, 8, 3\), given.*8, 9, 3"),
     ],
