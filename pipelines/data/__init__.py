@@ -1,7 +1,19 @@
 """Data sets: prepared once into Parquet shards, read as one deterministic stream of global batches."""
 
 from pipelines.data.digits import Digits
+from pipelines.data.imagenet import ImageNet
 from pipelines.data.manifest import Manifest
+from pipelines.data.prepare import contact_sheet, describe, prepare, state, verify
 from pipelines.data.stream import Stream
 
-__all__ = ["Digits", "Manifest", "Stream"]
+__all__ = [
+    "Digits",
+    "ImageNet",
+    "Manifest",
+    "Stream",
+    "contact_sheet",
+    "describe",
+    "prepare",
+    "state",
+    "verify",
+]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,7 +18,7 @@ from torch import Tensor
 from lab.errors import SpecError
 from pipelines.data.build import Prepared, Progress, build, silent
 from pipelines.data.counter import Draws
-from pipelines.data.plan import Entry, Plan
+from pipelines.data.plan import IMAGES, Entry, Plan
 from pipelines.data.shards import Row
 from pipelines.data.stream import Stream
 
@@ -29,14 +28,6 @@ HELD_OUT = {"test": 300, "validation": 300}
 
 MEAN, STD = 4.8845, 6.0209
 """Of the training pixels; fixed, so that a prepared example never depends on the other examples."""
-
-SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("label", pa.int32(), nullable=False),
-        pa.field("image", pa.binary(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -131,7 +122,7 @@ def _plan() -> Plan:
     return Plan(
         source=hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()[:16],
         labels=tuple(str(digit) for digit in range(10)),
-        schema=SCHEMA,
+        schema=IMAGES,
         splits=splits,
         row=lambda entry: {
             "key": entry.key,

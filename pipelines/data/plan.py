@@ -20,6 +20,15 @@ from pipelines.data.shards import Row, schema_text
 
 T = TypeVar("T")
 
+IMAGES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),
+    ]
+)
+"""Labelled images in their own encoding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -10,6 +10,8 @@ import importlib
 import pkgutil
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipelines.data
-from lab.errors import UnknownName
-from pipelines.data import build
+from lab.errors import DataError, MissingDataset, UnknownName
+from pipelines.data import build, counter
 from pipelines.data import manifest as manifests
 from pipelines.data.build import Prepared, Progress, silent
 from pipelines.data.counter import Draws
@@ -43,16 +45,29 @@ def prepare(name: str, root: str, source: str | None = None, progress: Progress 
     return prepared
 
 
-def verify(name: str, root: str, progress: Progress = silent) -> Manifest:
+def verify(root: str, name: str, progress: Progress = silent) -> Prepared:
     """Compares every byte under `root` with the manifest.
 
     Raises MissingDataset, DataError naming a missing file, or CorruptShard naming the file and the row group.
     """
-    module = _module(name)
     directory = Directory.at(root, name)
-    manifest = manifests.read(directory, module.VERSION)
+    manifest = manifests.read(directory, _module(name).VERSION)
     build.verify(directory, manifest, progress)
-    return manifest
+    return Prepared(manifest, directory.path, already=True)
+
+
+def state(root: str, name: str) -> str:
+    """`prepared`, `not prepared`, or `damaged` when files are missing or have other sizes; nothing more
+    is read.
+    """
+    directory = Directory.at(root, name)
+    try:
+        manifests.check_sizes(directory, manifests.read(directory, _module(name).VERSION))
+    except MissingDataset:
+        return "not prepared"
+    except DataError:
+        return "damaged"
+    return "prepared"
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ class Description:
         )
 
 
-def describe(name: str, root: str) -> Description:
+def describe(root: str, name: str) -> Description:
     """Counts of a prepared data set, from its labels. Raises as opening it does."""
     stream = _module(name).dataset().open(root)
     balance = {}
@@ -91,22 +106,22 @@ def describe(name: str, root: str) -> Description:
 
 
 def contact_sheet(
-    name: str, root: str, path: str, *, split: str = "train", count: int = 16, seed: int = 0
-) -> None:
-    """Writes a PNG of examples: in each column one as evaluation sees it and, below, twice as training
-    does.
+    root: str, name: str, path: str | Path, *, split: str = "train", count: int = 16, seed: int = 0
+) -> Path:
+    """Writes a PNG of examples and returns its path: each as evaluation sees it, and below as two epochs
+    see it.
     """
     dataset = _module(name).dataset()
     stream = dataset.open(root)
-    ids = np.random.default_rng(seed).permutation(stream.size(split))[:count]
+    ids = counter.permutation(counter.key(seed), stream.size(split))[:count]
     rows = [stream.examples(split, ids)]
     for epoch in range(2):
-        rows.append(stream.examples(split, ids, lambda example, epoch=epoch: Draws.of(seed, epoch, example)))
-    pictures = [[_rgb(dataset.picture(inputs)) for inputs in row.inputs] for row in rows]
-    _save(pictures, path)
+        rows.append(stream.examples(split, ids, partial(Draws.of, seed, epoch)))
+    _save([[_rgb(dataset.picture(inputs)) for inputs in row.inputs] for row in rows], Path(path))
+    return Path(path)
 
 
-def _save(pictures: list[list[NDArray[np.uint8]]], path: str) -> None:
+def _save(pictures: list[list[NDArray[np.uint8]]], path: Path) -> None:
     from PIL import Image
 
     height, width, _ = pictures[0][0].shape

@@ -46,7 +46,7 @@ def test_any_number_of_workers_sees_the_same_global_batches_from_any_start(order
     for world in WORLDS:
         for step in reversed(range(order.steps)):
             parts = [order.batch(step, Shard(rank, world)).tolist() for rank in range(world)]
-            assert sum(parts, []) == batches[step]
+            assert [example for part in parts for example in part] == batches[step]
             for rank, part in enumerate(parts):
                 size = order.batch_size
                 assert part == batches[step][rank * size // world : (rank + 1) * size // world]
