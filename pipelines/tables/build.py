@@ -1,0 +1,116 @@
+"""From names to files: load the exhibits, fill them from the record, write them in the format asked for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from lab import Ablation, Search
+from lab.errors import SpecError, UnknownName
+from lab.sweep import Sweep
+from lab.tracking.tracker import Tracker
+from pipelines.tables import export, fill, markdown
+from pipelines.tables.plots import Panel
+from pipelines.tables.report import report
+from pipelines.tables.search import SearchResult, search_result
+from pipelines.tables.table import ResultsTable
+
+Format = Literal["md", "csv", "json", "html"]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A module of this package with a `SWEEP`: the table it states, and the figure it draws."""
+
+    name: str
+    sweep: str
+    table: Callable[[Ablation], ResultsTable]
+    plot: Callable[[ResultsTable], list[Panel]]
+
+
+def exhibits() -> dict[str, Exhibit]:
+    """Name -> exhibit: every module beside this one that names its sweep."""
+    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
+    return {
+        name: Exhibit(name, module.SWEEP, module.table, getattr(module, "plot", lambda _: []))
+        for name, module in modules.items()
+        if hasattr(module, "SWEEP") and hasattr(module, "table")
+    }
+
+
+def assemble(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]) -> list[ResultsTable]:
+    """These exhibits filled from the record, all by one query.
+
+    sweeps: name -> sweep, at the scale wanted. Raises UnknownName for an exhibit or a sweep not there.
+    """
+    return fill.fill([_find(name).table(_ablation(_find(name), sweeps)) for name in names], tracker)
+
+
+def render(tables: Sequence[ResultsTable], format: Format, searches: Sequence[SearchResult] = ()) -> str:  # noqa: A002
+    """Filled tables as one text."""
+    if format == "md":
+        return "\n".join(map(markdown.markdown, tables))
+    if format == "csv":
+        return export.csv_text(tables)
+    if format == "json":
+        return export.json_text(tables)
+    if format == "html":
+        known = exhibits()
+        drawn = {table.name: known[table.name].plot(table) for table in tables if table.name in known}
+        return report(tables, drawn, searches)
+    raise SpecError(f"format must be one of {', '.join(get_args(Format))}, got {format!r}.")
+
+
+def build(
+    names: Sequence[str],
+    tracker: Tracker,
+    sweeps: Mapping[str, Sweep],
+    format: Format,  # noqa: A002
+    out: Path,
+) -> list[Path]:
+    """Write the exhibits into the folder `out` and return the files.
+
+    That is one file each, or for html one page, `report.html`, with all of them and every Search among the
+    sweeps. Raises what `assemble` raises.
+    """
+    tables = assemble(names, tracker, sweeps)
+    if format == "html":
+        texts = {"report": render(tables, format, searched(tracker, sweeps))}
+    else:
+        texts = {table.name: render([table], format) for table in tables}
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for stem, text in texts.items():
+        path = out / f"{stem}.{format}"
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def searched(tracker: Tracker, sweeps: Mapping[str, Sweep]) -> list[SearchResult]:
+    """What the record holds of every Search among the sweeps."""
+    results = []
+    for search in sweeps.values():
+        if isinstance(search, Search):
+            parent = tracker.parent(search.name, kind="search", scale=search.scale)
+            results.append(search_result(search, tracker.runs(parent=parent.run_id) if parent else []))
+    return results
+
+
+def _find(name: str) -> Exhibit:
+    known = exhibits()
+    if name not in known:
+        raise UnknownName.among("table", name, known)
+    return known[name]
+
+
+def _ablation(exhibit: Exhibit, sweeps: Mapping[str, Sweep]) -> Ablation:
+    sweep = sweeps.get(exhibit.sweep)
+    if not isinstance(sweep, Ablation):
+        raise UnknownName.among(f"ablation for {exhibit.name}", exhibit.sweep, sweeps)
+    return sweep

@@ -1,0 +1,190 @@
+"""A table as a value: columns, rows of cells, and what the exhibit says about them.
+
+An exhibit (`table2.py` ...) writes it with `measure` and `count`, every measured cell still missing; `fill`
+gives the same table with what the record holds; `markdown`, `export` and `report` print it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from lab.errors import SpecError, UnknownName
+from lab.spec import Model
+from lab.sweep import Ablation
+from pipelines.tables import statistics
+from pipelines.tables.cell import (
+    PAPER_SCALE,
+    Cell,
+    Counted,
+    Measured,
+    Measurement,
+    Missing,
+    Quantity,
+    Stage,
+    State,
+)
+from pipelines.tables.paper import Quoted
+from pipelines.tables.select import Last, Selection
+
+if TYPE_CHECKING:
+    from pipelines.tables.claims import Claim
+
+Place = tuple[str, str]
+"""Row label and column key."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """`better` says which values win and may be bold; None where nothing wins."""
+
+    key: str
+    title: str
+    better: Literal["higher", "lower"] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A label and one cell per column; None where the exhibit has nothing to say."""
+
+    label: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """One exhibit at one scale."""
+
+    name: str
+    title: str
+    caption: str
+    sweep: str
+    scale: str
+    setting: str
+    """what the numbers were measured on, in words"""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise SpecError(
+                    f"{self.name}: row {row.label!r} needs {len(self.columns)} cells, has {len(row.cells)}."
+                )
+
+    @property
+    def honesty(self) -> str:
+        """What the numbers are, and what they are not."""
+        where = f"{self.scale} scale: {self.setting}."
+        return (
+            where
+            if self.scale == PAPER_SCALE
+            else f"{where} Does not stand in for the paper's ImageNet numbers."
+        )
+
+    def cells(self) -> Iterator[tuple[Row, Column, Cell]]:
+        """Every cell with its place, row by row."""
+        for row in self.rows:
+            for column, cell in zip(self.columns, row.cells, strict=True):
+                if cell is not None:
+                    yield row, column, cell
+
+    def cell(self, label: str, key: str) -> Cell:
+        """The cell at a place. Raises UnknownName."""
+        for row, column, cell in self.cells():
+            if (row.label, column.key) == (label, key):
+                return cell
+        raise UnknownName.among(
+            f"cell in {self.name}", f"{label} / {key}", [f"{r.label} / {c.key}" for r, c, _ in self.cells()]
+        )
+
+    def kinds(self) -> dict[str, Literal["quoted", "counted", "measured"]]:
+        """Column key -> what its cells hold; a column of printed numbers and gaps is quoted."""
+        return {column.key: self._kind(column) for column in self.columns}
+
+    def _kind(self, column: Column) -> Literal["quoted", "counted", "measured"]:
+        cells = [cell for _, other, cell in self.cells() if other is column]
+        if any(isinstance(cell, Counted) for cell in cells):
+            return "counted"
+        return "measured" if any(isinstance(cell, Measured | Missing) for cell in cells) else "quoted"
+
+    def commands(self) -> list[str]:
+        """What fills the cells that lack seeds."""
+        return sorted(
+            {
+                cell.measurement.command
+                for _, _, cell in self.cells()
+                if isinstance(cell, Measured | Missing) and cell.state.lacking
+            }
+        )
+
+    def measurements(self) -> Iterator[Measurement]:
+        """What the table asks of the record."""
+        for _, _, cell in self.cells():
+            if isinstance(cell, Measured | Missing):
+                yield cell.measurement
+
+    def replaced(self, change: Callable[[Cell], Cell]) -> ResultsTable:
+        """The same table with every cell changed."""
+        rows = tuple(replace(row, cells=tuple(c and change(c) for c in row.cells)) for row in self.rows)
+        return replace(self, rows=rows)
+
+    def winners(self) -> frozenset[Place]:
+        """The complete cells not significantly worse than the best of their column: what is printed bold."""
+        places: set[Place] = set()
+        for column in self.columns:
+            if column.better is None:
+                continue
+            rows = {
+                row.label: cell.by_seed
+                for row, other, cell in self.cells()
+                if other is column and isinstance(cell, Measured) and cell.state.stage is Stage.COMPLETE
+            }
+            best = statistics.not_worse_than_best(rows, higher=column.better == "higher")
+            places |= {(label, column.key) for label in best}
+        return frozenset(places)
+
+
+def measure(
+    sweep: Ablation, case: str, metric: str, paper: Quoted | None = None, selection: Selection | None = None
+) -> Missing:
+    """The cell that asks the record for `metric` of a case over the sweep's seeds.
+
+    Raises UnknownName for a case the sweep does not have, SpecError for a split it never measures.
+    """
+    specs = tuple(sweep.case(case).with_seed(seed) for seed in sweep.seeds)
+    split = metric.partition("/")[0]
+    for spec in specs[:1]:
+        measured = (*spec.evaluation.splits, *spec.evaluation.at_end)
+        if split not in measured:
+            raise SpecError(
+                f"{sweep.name}: {case!r} never measures {metric}: add {split!r} to evaluation.at_end."
+            )
+    return Missing(
+        Measurement(sweep.name, sweep.scale, case, specs, metric, selection or Last()),
+        State(Stage.MISSING, 0, len(specs)),
+        paper,
+    )
+
+
+def count(
+    sweep: Ablation, case: str, quantity: Quantity, paper_model: Model, paper: Quoted | None = None
+) -> Counted:
+    """The cell that counts a case's model and the paper's. Raises UnknownName for a case not there."""
+    models: Sequence[Model] = (sweep.case(case).spec.model, paper_model)
+    ours, theirs = (model.parameters() if quantity == "parameters" else model.flops() for model in models)
+    return Counted(quantity, sweep.scale, ours, theirs, paper)
+
+
+def setting(sweep: Ablation) -> str:
+    """What a sweep's numbers are measured on: `digits, 8 × 8 × 1 inputs, 10 classes`."""
+    data = sweep.cases[0].spec.data
+    shape = data.input_shape
+    if isinstance(shape, tuple):
+        size = " × ".join(map(str, shape))
+    else:
+        size = ", ".join(f"{name} {' × '.join(map(str, part))}" for name, part in shape.items())
+    return f"{data.name}, {size} inputs, {data.num_classes} classes"
