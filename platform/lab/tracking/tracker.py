@@ -37,10 +37,11 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on a run. Expired when its owner is known to be dead, or silent for longer than `LEASE_SECONDS`."""
+    """Who works on a run. Expired when its owner is dead, or cannot be looked at and has been silent for longer than
+    `LEASE_SECONDS`."""
 
     owner: str
-    """`host:pid:started`, started being the process's start time, since pids come again"""
+    """`place:pid:started`, started being the process's start time, since pids come again; see `lease.here`"""
     beat: float
     """seconds since the epoch of the last sign of life"""
 
@@ -62,6 +63,8 @@ class RunRecord:
     metrics: Mapping[str, float]
     """metric -> last value"""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """what was given to `begin` and `tag`, and `reason` for an end that has one"""
+    parent: str | None = None
     attempts: int = 1
     started: float = 0.0
     ended: float | None = None
@@ -76,15 +79,22 @@ class Tracker(Protocol):
     """Reads and writes the record. Raises TrackingUnreachable when it is away."""
 
     def begin(
-        self, spec: ExperimentSpec, *, name: str, owner: str, tags: Mapping[str, str], parent: str | None = None
+        self,
+        spec: ExperimentSpec,
+        *,
+        name: str,
+        owner: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
     ) -> RunRecord:
         """Take the one run of `spec.digest`: create it, or continue an unfinished one (attempts + 1) under a new lease.
 
         A complete run is returned as it is. Raises RunTaken while another live owner holds it.
         """
 
-    def beat(self, run_ids: Iterable[str], owner: str) -> None:
-        """Renew the leases that `owner` holds."""
+    def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
+        """Renew the leases that `owner` holds, and say which of `run_ids` it no longer does: those are not its to
+        write any more."""
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         """Add values. A (metric, step) that is already there is left as it is."""
@@ -97,8 +107,15 @@ class Tracker(Protocol):
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         """Close the run and its lease."""
 
-    def group(self, name: str, *, kind: str, scale: str) -> str:
-        """The id of the one parent run of a sweep, created when new; open until `end`."""
+    def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
+        """Take the one parent run of a sweep, created when new, under a lease until `end`; it has no digest.
+
+        A parent that is complete is taken again, since a sweep may have grown. Raises RunTaken while another live
+        owner holds it.
+        """
+
+    def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
+        """The parent run of a sweep, if there is one."""
 
     def find(self, digests: Iterable[str]) -> dict[str, RunRecord]:
         """Digest -> its run, complete before unfinished, first before later. Digests without a run are left out."""

@@ -1,0 +1,148 @@
+"""How a run lies in tags and parameters of a general-purpose tracker, and how it is read back. Pure functions.
+
+Tags can be overwritten, parameters never: so an attempt at a run is *claimed* by writing the parameter
+`lab.attempt.N`. Of two processes that try, one succeeds, whatever server or database is behind it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from lab import codec
+from lab.spec import ExperimentSpec
+from lab.tracking.lease import expired
+from lab.tracking.tracker import Lease, RunRecord, Status
+
+OWN = "lab."
+DIGEST, STATUS, OWNER, BEAT, ATTEMPTS, NAME, SEED, SPEC, GROUP = (
+    OWN + name for name in ("digest", "status", "owner", "beat", "attempts", "name", "seed", "spec", "group")
+)
+PARENT = "mlflow.parentRunId"
+VOID = "void"
+"""what is written in the first claim of a run that must not be: another one of its digest was first"""
+TEXT = 4000
+"""characters per tag or parameter that every backend takes"""
+_INTERNAL = re.compile(r"lab\.(digest|status|owner|beat|attempts|name|seed|group|spec(\.\d+)?)$")
+
+Phase = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
+
+
+def phase(status: Status) -> Phase:
+    """The word of the tracker for a status; it alone decides whether a run is complete."""
+    if status is Status.COMPLETE:
+        return "FINISHED"
+    if status is Status.FAILED:
+        return "FAILED"
+    return "RUNNING" if status is Status.RUNNING else "KILLED"
+
+
+def status_of(word: str, tags: Mapping[str, str]) -> Status:
+    """The status of a run from the tracker's word; the tag tells why a killed run was."""
+    if word == "FINISHED":
+        return Status.COMPLETE
+    if word == "FAILED":
+        return Status.FAILED
+    if word == "KILLED":
+        return Status.PRUNED if tags.get(STATUS) == Status.PRUNED else Status.STOPPED
+    return Status.RUNNING
+
+
+def written(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they are stored: ours under `lab.`, the tracker's own as they are."""
+    return {
+        name if name.startswith("mlflow.") else OWN + name: str(value)[: 2 * TEXT]
+        for name, value in tags.items()
+    }
+
+
+def identity(spec: ExperimentSpec) -> dict[str, str]:
+    """The tags a run is found by, and the specification in pieces that fit."""
+    text = spec.to_json()
+    pieces = [text[start : start + TEXT] for start in range(0, len(text), TEXT)]
+    numbered = {SPEC if i == 0 else f"{SPEC}.{i}": piece for i, piece in enumerate(pieces)}
+    return {DIGEST: spec.digest, SEED: str(spec.seed), **numbered}
+
+
+def parameters(spec: ExperimentSpec) -> dict[str, str]:
+    """Dotted path -> value as text, for the columns and filters of a user interface."""
+    return {path: str(value)[:TEXT] for path, value in codec.flatten(spec).items()}
+
+
+def claim(attempt: int) -> str:
+    """The parameter that holds who made an attempt, and when."""
+    return f"{OWN}attempt.{attempt}"
+
+
+def claimed(owner: str, now: float) -> str:
+    return f"{owner}@{now:.3f}"
+
+
+def attempts(params: Mapping[str, str]) -> int:
+    """How often the run was begun."""
+    return sum(name.startswith(OWN + "attempt.") for name in params)
+
+
+def is_void(params: Mapping[str, str]) -> bool:
+    return params.get(claim(1)) == VOID
+
+
+def lease_of(tags: Mapping[str, str], params: Mapping[str, str]) -> Lease:
+    """Who made the last attempt. The claim counts as the first sign of life, so that there is no moment between
+    claiming and the first beat in which the run looks abandoned."""
+    owner, _, since = params.get(claim(attempts(params)), "").rpartition("@")
+    beat = float(tags.get(BEAT, 0)) if tags.get(OWNER) == owner or not owner else 0.0
+    return Lease(owner or tags.get(OWNER, ""), max(beat, float(since or 0)))
+
+
+def held(record: RunRecord, lease: Lease) -> bool:
+    """True while somebody alive works on the run."""
+    return record.status is Status.RUNNING and not expired(lease)
+
+
+def record_of(
+    run_id: str,
+    word: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    milliseconds: tuple[int, int | None],
+) -> RunRecord:
+    """A run as tables read it, from what the tracker holds."""
+    status = status_of(word, tags)
+    started, ended = milliseconds
+    pieces = [tags.get(SPEC, "")]
+    while (piece := tags.get(f"{SPEC}.{len(pieces)}")) is not None:
+        pieces.append(piece)
+    return RunRecord(
+        run_id=run_id,
+        digest=tags.get(DIGEST, ""),
+        name=tags.get(NAME, ""),
+        status=status,
+        seed=int(tags.get(SEED, 0)),
+        spec="".join(pieces),
+        metrics={name: restored(value) for name, value in metrics.items()},
+        tags={
+            n.removeprefix(OWN): v for n, v in tags.items() if n.startswith(OWN) and not _INTERNAL.match(n)
+        },
+        parent=tags.get(PARENT),
+        attempts=max(1, attempts(params)),
+        started=started / 1000,
+        ended=None if status is Status.RUNNING or ended is None else ended / 1000,
+    )
+
+
+def restored(value: float) -> float:
+    """A value as it was logged: databases that hold no infinity store the largest float in its place."""
+    return math.copysign(math.inf, value) if abs(value) > 1.79e308 else value
+
+
+def must_yield(mine: tuple[float, str], rival: tuple[float, str], rival_params: Mapping[str, Any]) -> bool:
+    """Whether a new run gives way to another new run of its digest: to one that is claimed, and to an earlier one.
+
+    Both sides decide by this rule alone. The later one always yields if it sees the earlier; if it did not see it, it
+    was looking before the earlier one was there, has claimed its run, and the earlier one yields.
+    """
+    return claim(1) in rival_params or rival < mine

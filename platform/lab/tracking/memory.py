@@ -1,0 +1,140 @@
+"""The record in memory: what a test or a notebook uses, and the plainest statement of what a record does."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from lab.errors import RunTaken
+from lab.spec import ExperimentSpec
+from lab.tracking.lease import expired, taken
+from lab.tracking.once import Seen, by_digest, matches
+from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
+
+
+class MemoryTracker:
+    """A `Tracker` that lives as long as its process. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, RunRecord] = {}
+        self._leases: dict[str, Lease] = {}
+        self._seen: dict[str, Seen] = {}
+        self._history: dict[str, list[Scalar]] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
+        self._lock = threading.RLock()
+
+    def begin(
+        self,
+        spec: ExperimentSpec,
+        *,
+        name: str,
+        owner: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
+    ) -> RunRecord:
+        with self._lock:
+            known = self.find([spec.digest]).get(spec.digest)
+            if known is None:
+                known = self._create(spec.digest, name, spec.seed, spec.to_json(), tags, parent)
+            elif known.status is Status.COMPLETE:
+                return known
+            else:
+                known = self._continue(known)
+            self._leases[known.run_id] = Lease(owner, time.time())
+            return known
+
+    def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
+        with self._lock:
+            lost = {run_id for run_id in run_ids if getattr(self._leases.get(run_id), "owner", None) != owner}
+            for run_id in set(run_ids) - lost:
+                self._leases[run_id] = Lease(owner, time.time())
+            return lost
+
+    def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
+        with self._lock:
+            new = self._seen[run_id].admit(scalars)
+            self._history[run_id] += new
+            latest = {s.name: s for s in sorted(self._history[run_id], key=lambda s: s.step)}
+            self._change(run_id, metrics={name: scalar.value for name, scalar in latest.items()})
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        with self._lock:
+            self._change(run_id, tags={**self._records[run_id].tags, **tags})
+
+    def attach(self, run_id: str, path: Path, folder: str = "") -> None:
+        with self._lock:
+            self._files[run_id][f"{folder}/{path.name}".lstrip("/")] = path.read_bytes()
+
+    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
+        with self._lock:
+            self.tag(run_id, {"reason": reason} if reason else {})
+            self._change(run_id, status=status, ended=time.time())
+            self._leases.pop(run_id, None)
+
+    def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
+        with self._lock:
+            known = self.parent(name, kind=kind, scale=scale)
+            if known is None:
+                known = self._create("", name, 0, "", {"kind": kind, "scale": scale}, None)
+            else:
+                known = self._continue(known)
+            self._leases[known.run_id] = Lease(owner, time.time())
+            return known
+
+    def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
+        wanted = {"kind": kind, "scale": scale}
+        for record in self._records.values():
+            if not record.digest and record.name == name and matches(record.tags, wanted):
+                return record
+        return None
+
+    def find(self, digests: Iterable[str]) -> dict[str, RunRecord]:
+        wanted = set(digests)
+        return by_digest(record for record in self._records.values() if record.digest in wanted)
+
+    def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
+        chosen = [
+            r
+            for r in self._records.values()
+            if r.digest and (parent in (None, r.parent)) and matches(r.tags, tags)
+        ]
+        return sorted(chosen, key=lambda record: record.started)
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        return sorted((s.step, s.value) for s in self._history[run_id] if s.name == metric)
+
+    def reconcile(self) -> list[RunRecord]:
+        with self._lock:
+            dead = [run_id for run_id, lease in self._leases.items() if expired(lease)]
+            for run_id in dead:
+                self.end(run_id, Status.STOPPED, reason="its process is gone")
+            return [self._records[run_id] for run_id in dead]
+
+    def summary(self) -> Mapping[str, Any]:
+        return {"tracking": "memory", "runs": len(self._records), "open": "it ends with this process"}
+
+    def _create(
+        self, digest: str, name: str, seed: int, spec: str, tags: Mapping[str, str], parent: str | None
+    ) -> RunRecord:
+        run_id = uuid4().hex
+        self._seen[run_id], self._history[run_id], self._files[run_id] = Seen(), [], {}
+        self._records[run_id] = RunRecord(
+            run_id, digest, name, Status.RUNNING, seed, spec, {}, dict(tags), parent, started=time.time()
+        )
+        return self._records[run_id]
+
+    def _continue(self, known: RunRecord) -> RunRecord:
+        lease = self._leases.get(known.run_id)
+        if lease is not None and not expired(lease):
+            raise RunTaken(taken(known.name, lease.owner))
+        return self._change(known.run_id, status=Status.RUNNING, ended=None, attempts=known.attempts + 1)
+
+    def _change(self, run_id: str, **fields: Any) -> RunRecord:
+        self._records[run_id] = dataclasses.replace(self._records[run_id], **fields)
+        return self._records[run_id]
+

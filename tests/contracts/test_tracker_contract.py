@@ -1,0 +1,295 @@
+"""What every record of runs promises. The same suite for each implementation, with the real thing behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.lab.toy import ToyModel, toy_spec
+
+from lab.errors import RecordError, RunTaken
+from lab.settings import Settings
+from lab.spec import ExperimentSpec
+from lab.tracking.lease import owner_of, this_process
+from lab.tracking.memory import MemoryTracker
+from lab.tracking.tracker import LEASE_SECONDS, Scalar, Status, Tracker
+
+ME = this_process()
+ELSEWHERE = "another-host:1:1"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real `mlflow server` on loopback."""
+    home = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--workers",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{home}/server.db",
+        "--artifacts-destination",
+        str(home / "files"),
+    ]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with open(home / "log", "wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, env=os.environ | quiet, cwd=home
+        )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, (home / "log").read_text()
+                time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An embedded database. Making one takes seconds, so that each test has an experiment of its own in it."""
+    return f"sqlite:///{tmp_path_factory.mktemp('embedded')}/record.db"
+
+
+@pytest.fixture(params=["memory", "sqlite", "server"])
+def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Tracker:
+    if request.param == "memory":
+        return MemoryTracker()
+    from lab.tracking.mlflow import MlflowTracker
+
+    return MlflowTracker(settings_for(request.getfixturevalue(request.param), tmp_path))
+
+
+def settings_for(uri: str, folder: Path) -> Settings:
+    return Settings(
+        uri, str(folder / "files"), str(folder / "storage"), str(folder / "data"), experiment=folder.name
+    )
+
+
+def begin(tracker: Tracker, spec: ExperimentSpec, owner: str = ME, **tags: str):  # type: ignore[no-untyped-def]
+    return tracker.begin(spec, name="toy.one", owner=owner, tags=tags)
+
+
+def dead_owner() -> str:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = owner_of(process.pid)
+    process.kill()
+    process.wait()
+    return owner
+
+
+def test_a_new_run_is_running_and_holds_the_specification_and_the_tags(tracker: Tracker) -> None:
+    spec = toy_spec(seed=3)
+    run = begin(tracker, spec, sweep="table6", case="16 latents")
+    assert (run.status, run.digest, run.seed, run.attempts) == (Status.RUNNING, spec.digest, 3, 1)
+    assert run.tags == {"sweep": "table6", "case": "16 latents"}
+    assert json.loads(run.spec) == json.loads(spec.to_json())
+    assert ExperimentSpec.from_json(run.spec) == spec
+
+
+def test_a_run_is_found_by_its_digest_and_only_by_it(tracker: Tracker) -> None:
+    one, two, three = toy_spec(), toy_spec(seed=1), toy_spec(seed=2)
+    runs = {spec.digest: begin(tracker, spec).run_id for spec in (one, two)}
+    found = tracker.find([two.digest, three.digest, one.digest])
+    assert {digest: run.run_id for digest, run in found.items()} == runs
+
+
+def test_beginning_a_complete_run_returns_it_with_its_results(tracker: Tracker) -> None:
+    first = begin(tracker, toy_spec())
+    tracker.log(first.run_id, [Scalar("validation/top1", 7, 0.5), Scalar("validation/top1", 14, 0.75)])
+    tracker.end(first.run_id, Status.COMPLETE)
+    again = begin(tracker, toy_spec())
+    assert (again.run_id, again.status, again.attempts) == (first.run_id, Status.COMPLETE, 1)
+    assert again.metrics == {"validation/top1": 0.75}
+    assert again.ended is not None and again.ended >= again.started
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.STOPPED, Status.PRUNED])
+def test_an_unfinished_run_is_continued_as_the_same_run_with_one_more_attempt(
+    tracker: Tracker, status: Status
+) -> None:
+    first = begin(tracker, toy_spec())
+    tracker.end(first.run_id, status, reason="as the test wants")
+    (ended,) = tracker.runs()
+    assert (ended.status, ended.tags["reason"]) == (status, "as the test wants")
+    again = begin(tracker, toy_spec())
+    assert (again.run_id, again.status, again.attempts) == (first.run_id, Status.RUNNING, 2)
+    assert again.ended is None
+
+
+def test_a_run_held_by_a_live_process_is_refused_in_words_that_name_it(tracker: Tracker) -> None:
+    begin(tracker, toy_spec())
+    with pytest.raises(
+        RunTaken, match=f"toy.one is being run by process {os.getpid()} on {socket.gethostname()}"
+    ):
+        begin(tracker, toy_spec(), owner=ELSEWHERE)
+
+
+def test_a_run_of_a_dead_process_is_taken_over_at_once(tracker: Tracker) -> None:
+    first = begin(tracker, toy_spec(), owner=dead_owner())
+    again = begin(tracker, toy_spec())
+    assert (again.run_id, again.attempts) == (first.run_id, 2)
+
+
+def test_a_run_of_a_silent_owner_elsewhere_is_taken_over_only_after_the_lease(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS - 5)
+    with pytest.raises(RunTaken):
+        begin(tracker, toy_spec())
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    assert begin(tracker, toy_spec()).run_id == first.run_id
+    assert tracker.beat([first.run_id], ELSEWHERE) == {first.run_id}, (
+        "the old owner is told that it lost the run"
+    )
+
+
+def test_a_beat_keeps_a_lease_alive(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS - 5)
+    assert tracker.beat([run.run_id], ELSEWHERE) == set()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    with pytest.raises(RunTaken):
+        begin(tracker, toy_spec())
+
+
+def test_many_who_begin_the_same_digest_at_once_get_one_run_and_one_holder(tracker: Tracker) -> None:
+    def attempt(number: int) -> str | None:
+        try:
+            return begin(tracker, toy_spec(), owner=f"host-{number}:1:1").run_id
+        except RunTaken:
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [run_id for run_id in pool.map(attempt, range(6)) if run_id]
+    assert taken == [run.run_id for run in tracker.runs()]
+    assert len(taken) == 1
+
+
+def test_a_metric_has_one_value_per_step_and_the_first_stands(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec())
+    tracker.log(run.run_id, [Scalar("train/loss", step, 1 / step) for step in (1, 2, 3)])
+    tracker.log(run.run_id, [Scalar("train/loss", step, 9.0) for step in (2, 3, 4)])
+    assert tracker.history(run.run_id, "train/loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 9.0)]
+
+
+def test_values_survive_whatever_they_are(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec())
+    tracker.log(run.run_id, [Scalar("x", 1, math.inf), Scalar("x", 2, -math.inf), Scalar("x", 3, math.nan)])
+    values = [value for _, value in tracker.history(run.run_id, "x")]
+    assert values[:2] == [math.inf, -math.inf] and math.isnan(values[2])
+
+
+def test_more_values_than_fit_into_one_call_all_arrive(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec())
+    tracker.log(run.run_id, [Scalar("train/loss", step, float(step)) for step in range(2500)])
+    assert tracker.history(run.run_id, "train/loss") == [(step, float(step)) for step in range(2500)]
+
+
+def test_runs_are_listed_by_parent_and_tag_without_the_parents(tracker: Tracker) -> None:
+    parent = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
+    inside = tracker.begin(toy_spec(), name="a", owner=ME, tags={"case": "it's"}, parent=parent.run_id)
+    outside = begin(tracker, toy_spec(seed=1), case="other")
+    assert [run.run_id for run in tracker.runs()] == [inside.run_id, outside.run_id]
+    assert [run.run_id for run in tracker.runs(parent=parent.run_id)] == [inside.run_id]
+    assert [run.run_id for run in tracker.runs(tags={"case": "it's"})] == [inside.run_id]
+    assert inside.parent == parent.run_id
+
+
+def test_a_sweep_has_one_parent_per_scale_which_is_taken_like_a_run(tracker: Tracker) -> None:
+    first = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
+    with pytest.raises(RunTaken):
+        tracker.group("table6", kind="ablation", scale="laptop", owner=ELSEWHERE)
+    tracker.end(first.run_id, Status.COMPLETE)
+    again = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
+    other = tracker.group("table6", kind="ablation", scale="paper", owner=ME)
+    assert again.run_id == first.run_id != other.run_id
+    assert again.status is Status.RUNNING
+    known = tracker.parent("table6", kind="ablation", scale="paper")
+    assert known is not None and known.run_id == other.run_id
+    assert tracker.parent("table7", kind="ablation", scale="paper") is None
+
+
+def test_runs_of_dead_processes_are_closed_and_live_ones_left_alone(tracker: Tracker) -> None:
+    dead, live = begin(tracker, toy_spec(), owner=dead_owner()), begin(tracker, toy_spec(seed=1))
+    parent = tracker.group("table6", kind="ablation", scale="laptop", owner=dead_owner())
+    assert {run.run_id for run in tracker.reconcile()} == {dead.run_id, parent.run_id}
+    statuses = {run.run_id: run.status for run in tracker.runs()}
+    assert statuses == {dead.run_id: Status.STOPPED, live.run_id: Status.RUNNING}
+    assert tracker.reconcile() == []
+
+
+def test_tags_are_replaced_and_files_are_kept(tracker: Tracker, tmp_path: Path) -> None:
+    run = begin(tracker, toy_spec(), dirty="false")
+    tracker.tag(run.run_id, {"dirty": "true"})
+    note = tmp_path / "note.txt"
+    note.write_text("hello")
+    tracker.attach(run.run_id, note, "plots")
+    assert tracker.runs()[0].tags["dirty"] == "true"
+
+
+def test_a_long_specification_comes_back_whole(tracker: Tracker) -> None:
+    from tests.lab.toy import ToyData
+
+    width = 10**60  # a specification may hold anything that is JSON
+    spec = toy_spec(model=ToyModel(hidden=width), data=ToyData())
+    assert ExperimentSpec.from_json(begin(tracker, spec).spec) == spec
+
+
+def test_an_unreachable_server_is_told_in_one_line(tmp_path: Path) -> None:
+    from lab.tracking.mlflow import MlflowTracker
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(RecordError, match=r"does not answer .*LAB_TRACKING") as refusal:
+        MlflowTracker(settings_for(f"http://127.0.0.1:{port}", tmp_path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_runs_that_others_keep_in_the_same_experiment_do_no_harm(sqlite: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    from lab.tracking.mlflow import MlflowTracker
+
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    client = MlflowClient(sqlite)
+    experiment = client.get_experiment_by_name(tmp_path.name)
+    assert experiment is not None
+    foreign = client.create_run(experiment.experiment_id)
+    mine = begin(tracker, toy_spec())
+    assert [run.run_id for run in tracker.runs()] == [mine.run_id]
+    tracker.reconcile()
+    assert client.get_run(foreign.info.run_id).info.status == "RUNNING"
+    assert experiment.artifact_location.startswith("file://")
