@@ -16,14 +16,15 @@ from lab.tracking.tracker import RunRecord, Status, Tracker
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one experiment through Ray Train, or say that it is on record already."""
-    from lab.tracking.mlflow import MlflowTracker
-    from lab.tune import run_one
-
     spec = codec.override(catalog.experiment(arguments.name, arguments.scale), arguments.changes, texts=True)
     if arguments.seed is not None:
         spec = spec.override({"seed": arguments.seed})
-    settings = Settings.load()
-    resources = wanted(arguments)
+    settings, resources = Settings.load(), wanted(arguments)
+    spec.data.open(settings.data)  # a missing data set is said before anything starts
+
+    from lab.tracking.mlflow import MlflowTracker
+    from lab.tune import run_one
+
     tracker = MlflowTracker(settings)
     finished = tracker.find([spec.digest]).get(spec.digest)
     if finished and finished.status is Status.COMPLETE:
@@ -31,7 +32,6 @@ def train(arguments: argparse.Namespace) -> int:
         print_result(finished)
         return 0
     print(f"{arguments.name} at {arguments.scale} scale · {spec.digest} · {counts(spec)}")
-    spec.data.open(settings.data)  # a missing data set is said before Ray starts
     record = run_one(spec, name=arguments.name, scale=arguments.scale, resources=resources, settings=settings, tracker=tracker)
     print_result(record)
     return 0 if record.status is Status.COMPLETE else 1
@@ -39,20 +39,21 @@ def train(arguments: argparse.Namespace) -> int:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Run the missing cases of a sweep; print one line for each and a summary."""
+    found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
+    settings, resources = Settings.load(), wanted(arguments)
+
     from lab.tracking.mlflow import MlflowTracker
     from lab.tune import run_sweep
 
-    found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
-    settings = Settings.load()
-    tracker = MlflowTracker(settings)
     if arguments.dry_run:
-        return dry_run(found, tracker)
+        return dry_run(found, MlflowTracker(settings))
     base = found.cases[0].spec if isinstance(found, Ablation) else found.base
     base.data.open(settings.data)
-    records = run_sweep(found, resources=wanted(arguments), settings=settings, tracker=tracker)
+    tracker = MlflowTracker(settings)
+    records = run_sweep(found, resources=resources, settings=settings, tracker=tracker)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
-        print(f"failed: {record.name} {record.digest}: {record.tags.get('lab.reason', 'no reason recorded')}")
+        print(f"failed: {record.name} {record.digest}: {record.tags.get('reason', 'no reason recorded')}")
     return 1 if failed else 0
 
 
