@@ -89,8 +89,9 @@ class ImageNet:
         except (OSError, SyntaxError, ValueError) as fault:
             raise DataError(f"image {row['key']} of imagenet cannot be decoded: {fault}.") from None
         box = crops.inception(*image.size, draws) if draws else crops.centre(*image.size)
-        resized = image.resize((self.resolution, self.resolution), Image.Resampling.BICUBIC, box=box)
-        pixels = np.asarray(resized)
+        # Cropped first: resize(box=...) would mix in the pixels around the box.
+        size = (self.resolution, self.resolution)
+        pixels = np.asarray(image.crop(box).resize(size, Image.Resampling.BICUBIC))
         if draws and draws.integer(0, 1):
             pixels = pixels[:, ::-1]
         return pixels, row["label"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -60,13 +63,57 @@ class Numbers:
         inputs = torch.tensor([[float(number), draw] for number, draw, _ in examples]).reshape(-1, 2)
         return inputs, torch.tensor([label for *_, label in examples], dtype=torch.int64)
 
-    def open(self, root: str) -> Stream:
-        return Stream.open(root, self, version=1)
+
+@dataclass(frozen=True)
+class Shelf:
+    """The numbers under one root: `prepare` and `open` them, and what their rows must be."""
+
+    root: Path
+    schema: pa.Schema = SCHEMA
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "numbers"
+
+    def payload(self, index: int) -> bytes:
+        return payload(index)
+
+    def plan(self, examples: int, **options: Any) -> Plan:
+        return plan(examples, **options)
+
+    def prepare(self, examples: int = 100, **options: Any) -> Prepared:
+        return build(str(self.root), "numbers", 1, lambda: plan(examples, **options))
+
+    def open(self, *, threads: int = 1, view: Any = None) -> Stream:
+        return Stream.open(str(self.root), view or Numbers(threads), version=1)
 
 
 @pytest.fixture
-def prepare_numbers(tmp_path: Path) -> Callable[..., Prepared]:
-    def prepare(examples: int = 100, root: Path = tmp_path, **plan_options: Any) -> Prepared:
-        return build(str(root), "numbers", 1, lambda: plan(examples, **plan_options))
+def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., BaseProcess]]:
+    """Starts a process of its own that runs a program with the given names set; ended with the test.
 
-    return prepare
+    It comes from a server that has everything imported, so that it begins at once.
+    """
+    monkeypatch.setenv("PYTHONPATH", "platform:.")
+    monkeypatch.chdir(Path(__file__).parents[3])
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.data.build"])
+    started: list[BaseProcess] = []
+
+    def start(program: str, **names: Any) -> BaseProcess:
+        begun = context.Event()
+        process = context.Process(target=exec, args=(dedent(program), {"begun": begun, **names}))
+        process.start()
+        started.append(process)
+        assert begun.wait(60)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)

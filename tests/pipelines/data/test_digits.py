@@ -30,11 +30,14 @@ def test_the_splits_together_are_scikit_learns_digits(root: str) -> None:
     parts = [everything(root, split) for split in ("train", "validation", "test")]
     assert [len(labels) for _, labels in parts] == [1197, 300, 300]
     ours = sorted(
-        (label, *ink) for inks, labels in parts for ink, label in zip(inks.tolist(), labels.tolist())
+        (label, *ink)
+        for inks, labels in parts
+        for ink, label in zip(inks.tolist(), labels.tolist(), strict=True)
     )
     bunch = load_digits()
     theirs = sorted(
-        (label, *ink) for ink, label in zip(bunch.data.astype(int).tolist(), bunch.target.tolist())
+        (label, *ink)
+        for ink, label in zip(bunch.data.astype(int).tolist(), bunch.target.tolist(), strict=True)
     )
     assert ours == theirs
 
@@ -81,7 +84,7 @@ def test_shifted_digits_are_numpys_roll_with_zeros_moving_in(root: str) -> None:
 
 def test_evaluation_sees_unshifted_digits(root: str) -> None:
     for before, after in zip(
-        *(d.open(root).scan("test", batch_size=50) for d in (Digits(), Digits(shift=3)))
+        *(d.open(root).scan("test", batch_size=50) for d in (Digits(), Digits(shift=3))), strict=False
     ):
         assert torch.equal(before.inputs, after.inputs)
 
