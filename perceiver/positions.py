@@ -11,7 +11,7 @@ data channels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -131,3 +131,17 @@ def grid_coordinates(axes: tuple[int, ...]) -> Tensor:
 def grid_features(axes: tuple[int, ...], fourier: Fourier) -> Tensor:
     """Features (m, d (2 bands + 1)) of a grid, evaluated in float64 and rounded once to float32."""
     return fourier_features(grid_coordinates(axes), fourier).to(torch.float32)
+
+
+def axis_features(axes: tuple[int, ...], fourier: Fourier) -> tuple[list[Tensor], list[int]]:
+    """What makes up grid_features: a table (size, 2 bands + 1) per axis, and every feature's axis.
+
+    A feature depends on one coordinate only; those of one axis stand in the grid's order and in the table's.
+    """
+    line = [(resolution,) for resolution in fourier.resolutions(len(axes))]
+    tables = [
+        grid_features((size,), replace(fourier, max_resolution=resolution))
+        for size, resolution in zip(axes, line, strict=True)
+    ]
+    by_axis = [axis for axis in range(len(axes)) for _ in range(fourier.bands)]
+    return tables, [*(range(len(axes)) if fourier.concat_position else ()), *by_axis, *by_axis]
