@@ -3,24 +3,11 @@
 It writes a checkpoint after every step, and what its sink has flushed as JSON to LEDGER.
 """
 
-import json
 import sys
 import time
-from pathlib import Path
 
 from lab.train.run import train
-from tests.lab.toy import RICH, Ledger
-
-
-class FileLedger(Ledger):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-
-    def flush(self) -> None:
-        super().flush()
-        self.path.write_text(json.dumps([[*key, value] for key, value in self.curve().items()]))
-
+from tests.lab.toy import RICH, FileLedger
 
 if __name__ == "__main__":
     storage, ledger = sys.argv[1:]
@@ -28,7 +15,7 @@ if __name__ == "__main__":
         RICH,
         data_root="",
         storage=storage,
-        sink=FileLedger(Path(ledger)),
+        sink=FileLedger(ledger),
         checkpoint_every=0,
         on_event=lambda event: time.sleep(0.01),
     )

@@ -1,6 +1,5 @@
 """A run that was interrupted is the run that was not."""
 
-import json
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from lab.train.loop import Evaluated, Resumed, Saved, Stepped
 from lab.train.run import train
 from lab.train.state import Training
 from lab.train.stop import StopRequest
-from tests.lab.toy import RICH, Ledger, ToyData, toy_spec
+from tests.lab.toy import RICH, FileLedger, Ledger, ToyData, stop_after, toy_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,17 +32,6 @@ def files(storage, spec) -> dict[str, bytes]:
     store = CheckpointStore(str(storage), spec.digest)
     place = store.folder / f"step-{store.steps()[0]:09d}"
     return {name: (place / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
-
-
-def stop_after(step: int):
-    """should_stop and on_event that ask to stop once `step` steps are finished."""
-    seen = [0]
-
-    def watch(event) -> None:
-        if isinstance(event, Stepped):
-            seen[0] = event.step
-
-    return {"on_event": watch, "should_stop": lambda: seen[0] == step}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +84,7 @@ def test_a_killed_process_continues_to_the_same_bits_and_the_same_curve(tmp_path
         torch.set_num_threads(threads)
     assert events[0] == Resumed(reached)
     assert files(tmp_path / "whole", RICH) == files(tmp_path / "killed", RICH)
-    before = {(name, step): value for name, step, value in json.loads(ledger.read_text())}
+    before = FileLedger(str(ledger)).curve()
     assert {key for key in before if key[1] > reached} == set()
     assert before | rest.curve() == whole.curve()
 

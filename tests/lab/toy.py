@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from lab import AdamW, Batch, Constant, Epochs, Evaluation, ExperimentSpec, Shard, Steps
-from lab.errors import MissingDataset, UnknownName
+from lab.errors import CorruptShard, MissingDataset, UnknownName
 from lab.tracking.tracker import Scalar
+from lab.train.loop import Event, Stepped
 
+WHOLE = Shard()
 SIZES = {"train": 70, "validation": 37, "test": 21}
 
 
@@ -67,12 +72,13 @@ class ToyNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class ToyData:
-    """Gaussian clusters, one per class. `poison` makes every input of the training split infinite."""
+    """Gaussian clusters, one per class. `poison` makes every input of the training split infinite; the faults
+    are those of real data: not prepared, and a corrupt shard that only the last of several workers reads."""
 
     features: int = 6
     classes: int = 3
     poison: bool = False
-    fault: Literal["none", "missing"] = "none"
+    fault: Literal["none", "missing", "corrupt"] = "none"
 
     @property
     def name(self) -> str:
@@ -94,6 +100,7 @@ class ToyData:
 
 class ToySource:
     def __init__(self, data: ToyData) -> None:
+        self.data = data
         random = np.random.default_rng(0)
         centres = random.normal(size=(data.classes, data.features))
         self.splits = {}
@@ -114,15 +121,17 @@ class ToySource:
         return len(self.splits[split][0])
 
     def batches(
-        self, split: str, *, batch_size: int, seed: int, epoch: int, start: int = 0, shard: Shard = Shard()
+        self, split: str, *, batch_size: int, seed: int, epoch: int, start: int = 0, shard: Shard = WHOLE
     ) -> Iterator[Batch]:
         order = np.random.default_rng([seed, epoch]).permutation(self.size(split))
         low, high = (batch_size * rank // shard.world for rank in (shard.rank, shard.rank + 1))
         for step in range(start, len(order) // batch_size):
+            if self.data.fault == "corrupt" and shard.rank == shard.world - 1:
+                raise CorruptShard("toy/train-00003.parquet is not what was written: prepare it again.")
             rows = order[step * batch_size : (step + 1) * batch_size][low:high]
             yield self._batch(split, rows, len(rows))
 
-    def scan(self, split: str, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
+    def scan(self, split: str, *, batch_size: int, shard: Shard = WHOLE) -> Iterator[Batch]:
         rows = np.arange(shard.rank, self.size(split), shard.world)
         longest = -(-self.size(split) // shard.world)
         for begin in range(0, longest, batch_size):
@@ -175,3 +184,37 @@ class Ledger:
 
     def curve(self) -> dict[tuple[str, int], float]:
         return {key: value for key, value in self.values.items() if key[0] != "examples_per_second"}
+
+
+class FileLedger(Ledger):
+    """A ledger in a JSON file that every flushing process adds to; beside it, `.pid` names the last one."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = Path(path)
+
+    def flush(self) -> None:
+        self.values = self.read()
+        super().flush()
+        self.path.write_text(json.dumps([[*key, value] for key, value in self.values.items()]))
+        self.path.with_suffix(".pid").write_text(str(os.getpid()))
+
+    def read(self) -> dict[tuple[str, int], float]:
+        if not self.path.exists():
+            return {}
+        return {(name, step): value for name, step, value in json.loads(self.path.read_text())}
+
+    def curve(self) -> dict[tuple[str, int], float]:
+        self.values = self.read()
+        return super().curve()
+
+
+def stop_after(step: int) -> dict[str, Any]:
+    """should_stop and on_event that ask to stop once `step` steps are finished."""
+    seen = [0]
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Stepped):
+            seen[0] = event.step
+
+    return {"on_event": watch, "should_stop": lambda: seen[0] == step}

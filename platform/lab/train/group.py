@@ -47,7 +47,7 @@ class Group:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(
-            model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+            model, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
 
     def share_buffers(self, model: nn.Module) -> None:

@@ -1,0 +1,115 @@
+"""Training on a real Ray Train worker group: the same numbers, the same refusals, any worker may die."""
+
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+import ray
+
+from lab import Evaluation, Resources, Settings, Sgd, Steps
+from lab.errors import CorruptShard, Diverged, Interrupted, MissingDataset
+from lab.train.checkpoint import CheckpointStore
+from lab.train.distributed import launch
+from lab.train.loop import Evaluated, Resumed, Saved, Stepped
+from lab.train.run import train
+from tests.lab.toy import FileLedger, Ledger, ToyData, toy_spec
+
+ROOT = Path(__file__).parents[2]
+TWO = Resources(workers=2, cpus=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    # Sockets live under the temporary folder, and their paths must be short.
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    paths = os.pathsep.join([str(ROOT / "platform"), str(ROOT)])
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}},
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        tracking="", artifacts="", storage=str(tmp_path / "checkpoints"), data=str(tmp_path / "data")
+    )
+
+
+def test_two_workers_give_the_metrics_of_one_and_their_events_reach_the_driver(settings, tmp_path):
+    spec = toy_spec(
+        optimizer=Sgd(lr=0.05), duration=Steps(60), evaluation=Evaluation(every=Steps(20), at_end=("test",))
+    )
+    alone = Ledger()
+    train(spec, data_root="", storage=str(tmp_path / "alone"), sink=alone)
+    sink, events = FileLedger(str(tmp_path / "ledger.json")), []
+    metrics = launch(spec, TWO, settings, sink, on_event=events.append)
+
+    curve = sink.curve()
+    assert curve == pytest.approx(alone.curve(), rel=1e-4)
+    assert {k: v for k, v in curve.items() if "top1" in k[0]} == {
+        k: v for k, v in alone.curve().items() if "top1" in k[0]
+    }
+    assert metrics["test/top1"] == curve["test/top1", 60]
+    assert [event.step for event in events if isinstance(event, Evaluated)] == [20, 40, 60]
+    assert max(event.step for event in events if isinstance(event, Stepped)) == 60
+
+
+@pytest.mark.slow
+def test_a_worker_killed_at_work_changes_nothing_in_the_end(settings, tmp_path):
+    spec = toy_spec(duration=Steps(900), evaluation=Evaluation(every=Steps(300)))
+    launch(spec, TWO, settings, FileLedger(str(tmp_path / "whole.json")))
+    whole = CheckpointStore(settings.storage, spec.digest)
+    bits = (whole.folder / "step-000000900" / "model.safetensors").read_bytes()
+    shutil.rmtree(whole.folder)
+
+    sink, events = FileLedger(str(tmp_path / "killed.json")), []
+
+    def kill_once(event):
+        if isinstance(event, Saved) and not any(isinstance(e, Saved) for e in events):
+            os.kill(int((tmp_path / "killed.pid").read_text()), signal.SIGKILL)
+        events.append(event)
+
+    launch(spec, TWO, settings, sink, on_event=kill_once, checkpoint_every=0.2)
+    assert any(isinstance(event, Resumed) for event in events)
+    assert (whole.folder / "step-000000900" / "model.safetensors").read_bytes() == bits
+    assert sink.curve() == FileLedger(str(tmp_path / "whole.json")).curve()
+
+
+@pytest.mark.slow
+def test_asked_to_stop_the_group_writes_a_checkpoint_and_the_next_one_goes_on(settings, tmp_path):
+    spec = toy_spec(duration=Steps(3000), evaluation=Evaluation(every=Steps(3000)))
+    sink, steps = FileLedger(str(tmp_path / "ledger.json")), []
+
+    def watch(event):
+        steps.append(event.step)
+
+    with pytest.raises(Interrupted, match="the same command continues from there"):
+        launch(spec, TWO, settings, sink, on_event=watch, should_stop=lambda: bool(steps) and steps[-1] > 20)
+    reached = CheckpointStore(settings.storage, spec.digest).latest().step
+    assert 20 < reached < 3000
+    events = []
+    launch(spec, TWO, settings, sink, on_event=events.append)
+    assert events[0] == Resumed(reached)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (ToyData(fault="missing"), MissingDataset, "run `lab data prepare toy`"),
+        (ToyData(poison=True), Diverged, "the loss is nan at step 1"),
+        (ToyData(fault="corrupt"), CorruptShard, "toy/train-00003.parquet is not what was written"),
+    ],
+    ids=["all-workers", "diverged", "one-worker"],
+)
+def test_a_refusal_in_a_worker_is_the_same_refusal_in_the_driver(settings, tmp_path, data, error, message):
+    with pytest.raises(error, match=message) as caught:
+        launch(toy_spec(data=data), TWO, settings, FileLedger(str(tmp_path / "ledger.json")))
+    assert "\n" not in str(caught.value)
