@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.tables import claims, wording
 from pipelines.tables.cell import Counted, Measured, Missing, Stage, short
 from pipelines.tables.statistics import CONFIDENCE
-from pipelines.tables.table import ResultsTable, Row
+from pipelines.tables.table import Kind, Place, ResultsTable, Row
 
 
 def markdown(table: ResultsTable) -> str:
     """The table with ours and the paper's side by side, what is missing, and what the claims say."""
-    head, body = ["", *_heads(table)], [[row.label, *_cells(table, row)] for row in table.rows]
+    kinds, winners = table.kinds(), table.winners()
+    head = ["", *_heads(table, kinds)]
+    body = [[row.label, *_cells(table, row, kinds, winners)] for row in table.rows]
     lines = [f"## {table.title}", "", f"{table.caption}", "", f"*{table.honesty}*", ""]
     lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *map(_line, body), ""]
     lines += [*_legend(table), *_claims(table), *_to_do(table), *_runs(table)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _heads(table: ResultsTable) -> Iterator[str]:
-    kinds = table.kinds()
+def _heads(table: ResultsTable, kinds: Mapping[str, Kind]) -> Iterator[str]:
     for column in table.columns:
         match kinds[column.key]:
             case "quoted":
@@ -31,8 +32,9 @@ def _heads(table: ResultsTable) -> Iterator[str]:
                 yield from (f"{column.title} % · {table.scale}", "paper")
 
 
-def _cells(table: ResultsTable, row: Row) -> Iterator[str]:
-    kinds, winners = table.kinds(), table.winners()
+def _cells(
+    table: ResultsTable, row: Row, kinds: Mapping[str, Kind], winners: frozenset[Place]
+) -> Iterator[str]:
     for column, cell in zip(table.columns, row.cells, strict=True):
         if kinds[column.key] == "measured":
             value, dot, rest = (wording.ours(cell) if cell else "").partition(" · ")
@@ -77,13 +79,17 @@ def _claims(table: ResultsTable) -> Iterator[str]:
 
 def _to_do(table: ResultsTable) -> Iterator[str]:
     """The cells that are no result yet, why, and what fills them."""
+    first = True
     for row, column, cell in table.cells():
         if isinstance(cell, Measured | Missing) and cell.state.stage is not Stage.COMPLETE:
+            if first:
+                yield from ("No result yet:", "")
+                first = False
             why = f" ({cell.state.why})" if cell.state.why else ""
-            way_out = (
+            command = (
                 f"; `{cell.measurement.command}`, {wording.price(cell.price)}" if cell.state.lacking else ""
             )
-            yield f"- {row.label}, {column.title.lower()}: {cell.state}{why}{way_out}"
+            yield f"- {row.label}, {column.title.lower()}: {cell.state}{why}{command}"
 
 
 def _runs(table: ResultsTable) -> Iterator[str]:

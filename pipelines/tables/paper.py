@@ -74,16 +74,9 @@ class PaperTable:
         remark = next(
             (r for r in self.remarks if r.column == column and self._row(r.row) == self._row(key)), None
         )
-        number = float(value) if isinstance(value, int | float) else None
-        suffix = next((text for end, text in SUFFIXES.items() if column.endswith(end)), "")
-        printed = (
-            f"{number:.1f}{suffix}"
-            if isinstance(value, float)
-            else str("–" if value is None else f"{value:,}")
-        )
         return Quoted(
-            value=number,
-            text=remark.text if remark and remark.text else printed,
+            value=float(value) if isinstance(value, int | float) else None,
+            text=remark.text if remark and remark.text else _printed(value, column),
             where=f"Table {self.id.removeprefix('T')}",
             status=self.status,
             sources=self.sources,
@@ -141,6 +134,15 @@ def load() -> Paper:
 def quote(identity: str, column: str, **key: Any) -> Quoted:
     """One printed value: `quote("T7", "valid_top1", model="W/ weight sharing")`. Raises UnknownName."""
     return load().table(identity).quote(column, **key)
+
+
+def _printed(value: Any, column: str) -> str:
+    """A value as the paper writes it: one decimal and a suffix, thousands apart, a dash for nothing."""
+    if isinstance(value, float):
+        return f"{value:.1f}" + next((text for end, text in SUFFIXES.items() if column.endswith(end)), "")
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _table(item: Mapping[str, Any], remarks: tuple[Remark, ...], sources: Mapping[str, str]) -> PaperTable:

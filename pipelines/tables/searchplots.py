@@ -32,7 +32,7 @@ def panels(result: SearchResult) -> list[Panel]:
 
 
 def parallel(result: SearchResult) -> Panel | None:
-    """One line per trial through all searched fields to its score, the better the darker; None without any."""
+    """One line per trial through all searched fields to its score, the best the darkest; None without any."""
     if not result.trials or not result.paths:
         return None
     axes = [_Axis.of([t.choices[path] for t in result.trials], 190, 46) for path in result.paths]

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Place = tuple[str, str]
 """Row label and column key."""
 
+Kind = Literal["quoted", "counted", "measured"]
+"""What the cells of a column hold."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -101,11 +104,11 @@ class ResultsTable:
             f"cell in {self.name}", f"{label} / {key}", [f"{r.label} / {c.key}" for r, c, _ in self.cells()]
         )
 
-    def kinds(self) -> dict[str, Literal["quoted", "counted", "measured"]]:
+    def kinds(self) -> dict[str, Kind]:
         """Column key -> what its cells hold; a column of printed numbers and gaps is quoted."""
         return {column.key: self._kind(column) for column in self.columns}
 
-    def _kind(self, column: Column) -> Literal["quoted", "counted", "measured"]:
+    def _kind(self, column: Column) -> Kind:
         cells = [cell for _, other, cell in self.cells() if other is column]
         if any(isinstance(cell, Counted) for cell in cells):
             return "counted"

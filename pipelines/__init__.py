@@ -1,0 +1,1 @@
+"""What goes in and what comes out: data sets, and the tables of the paper."""
