@@ -163,9 +163,7 @@ def _rows(directory: Directory, file: ShardFile, schema: Mapping[str, str]) -> I
 
 
 def _drop_damaged(directory: Directory, version: int) -> None:
-    """Deletes the files that an earlier manifest contradicts, and that manifest: until the end there is
-    none.
-    """
+    """Deletes the files that an earlier manifest contradicts, and that manifest."""
     try:
         listed = manifests.read(directory, version).files
     except DataError:

@@ -1,6 +1,4 @@
-"""Which part of an image is used: boxes (left, top, right, bottom) in pixels. Pure functions of sizes
-and draws.
-"""
+"""Which part of an image is used: a box (left, top, right, bottom) in pixels, from its size and draws."""
 
 from __future__ import annotations
 

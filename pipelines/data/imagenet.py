@@ -41,9 +41,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 class ImageNet:
     """ImageNet as (resolution, resolution, 3) standardised floats.
 
-    Training: Inception crop (stated, section 4.1), flipped half of the time (assumed). Evaluation: the
-    centre, 224/256 of the shorter side. Both resized bicubically, with antialiasing (assumed; the official
-    code has none).
+    Training: Inception crop (stated, section 4.1), flipped half of the time (assumed); the paper's RandAugment
+    is not applied. Evaluation: the centre, 224/256 of the shorter side. Both are resized bicubically with
+    antialiasing (assumed; the official code has none).
     """
 
     resolution: int = 224

@@ -1,6 +1,4 @@
-"""What a prepared data set contains, on disk beside its shards, and the check that the files still are
-what it says.
-"""
+"""What a prepared data set contains, kept beside its shards, and whether the files still are what it says."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 The order of one epoch is made without touching the data:
 
-1. the row groups are permuted and laid end to end, and the ring is cut at a random place; 2. the first
-steps x B examples are kept (those dropped differ from epoch to epoch) and cut into L equal lanes; 3. inside
-each lane, windows of consecutive examples are shuffled; 4. global batch t takes the next B / L examples
-from every lane.
+1. the row groups are permuted and laid end to end in a ring, which is cut at a random place;
+2. the first steps x B examples are kept (those dropped differ from epoch to epoch), in L equal lanes;
+3. inside each lane, windows of consecutive examples are shuffled;
+4. global batch t takes the next B / L examples from every lane.
 
 A reader therefore holds the row groups of one window of its lanes, not the data set. A split that is no
 larger than all windows together is one lane and one window: a uniform permutation.

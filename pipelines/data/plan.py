@@ -32,9 +32,7 @@ IMAGES = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One example to be stored: its key (unique in its split), about how many bytes it takes, and where
-    it comes from.
-    """
+    """One example to be stored: its key, unique in its split; its bytes, roughly; where it comes from."""
 
     key: str
     size: int
@@ -89,9 +87,7 @@ def parts(plan: Plan, name: str, version: int, split: str) -> Iterator[Part]:
 
 
 def _shuffled(entries: Sequence[Entry], split: str) -> list[Entry]:
-    """A fixed random order, whatever order the entries came in: neighbours in a shard must not share a
-    class.
-    """
+    """A fixed random order, whatever order they came in: neighbours in a shard must not share a class."""
     keys = [entry.key for entry in entries]
     if len(set(keys)) != len(keys):
         twice = next(key for key, count in Counter(keys).items() if count > 1)

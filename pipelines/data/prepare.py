@@ -1,7 +1,8 @@
 """Data sets by name: what `lab data` calls.
 
 The data set NAME is the module `pipelines/data/NAME.py`, which has `dataset()`, its specification as it is,
-and `prepare(root, source, progress)`. There is no list to add it to.
+`prepare(root, source, progress)`, and `VERSION`, to be raised when it prepares other bytes. There is no list
+to add it to.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Prepared shards as batches: in the global order, decoded in threads ahead of the model, in bounded
-memory.
-"""
+"""Prepared shards as batches: in the global order, decoded ahead of the model, in bounded memory."""
 
 from __future__ import annotations
 

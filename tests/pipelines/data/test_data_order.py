@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.spec import Shard
+from pipelines.data import counter
 from pipelines.data.order import Order
 
 WORLDS = (1, 2, 3, 8)
@@ -27,6 +29,41 @@ def orders(draw: st.DrawFn) -> Order:
 
 def sequence(order: Order) -> list[list[int]]:
     return [order.batch(step).tolist() for step in range(order.steps)]
+
+
+def spelled_out(order: Order) -> list[list[int]]:
+    """The epoch as the module's text describes it, with the whole sequence in hand and nothing clever."""
+
+    def sorted_by_hash(items: list[int], key: int) -> list[int]:
+        return sorted(items, key=lambda item: int(counter.hashes(key, np.array([item]))[0]))
+
+    epoch = counter.key(order.seed, order.epoch)
+    groups, first = [], 0
+    for size in order.row_groups:
+        groups.append(list(range(first, first + size)))
+        first += size
+    permuted = sorted_by_hash(list(range(len(groups))), counter.key(epoch, 0))
+    ring = [example for group in permuted for example in groups[group]]
+    cut = counter.key(epoch, 1) % len(ring)
+    ring = ring[cut:] + ring[:cut]
+    size, steps = order.batch_size, len(ring) // order.batch_size
+    if len(ring) <= order.most_lanes * order.window:
+        places = sorted_by_hash(list(range(len(ring))), counter.key(epoch, 2))
+        return [[ring[place] for place in places[t * size : (t + 1) * size]] for t in range(steps)]
+    lanes = math.gcd(size, order.most_lanes)
+    length, share = steps * size // lanes, size // lanes
+    shuffled: list[list[int]] = []
+    for lane in range(lanes):
+        places = list(range(lane * length, (lane + 1) * length))
+        windows = [places[low : low + order.window] for low in range(0, length, order.window)]
+        shuffled.append([p for window in windows for p in sorted_by_hash(window, counter.key(epoch, 2))])
+    return [[ring[p] for lane in shuffled for p in lane[t * share : (t + 1) * share]] for t in range(steps)]
+
+
+@settings(deadline=None)
+@given(orders())
+def test_the_order_is_the_one_that_is_described(order: Order) -> None:
+    assert sequence(order) == spelled_out(order)
 
 
 @settings(deadline=None)

@@ -22,8 +22,9 @@ def test_names_nobody_knows_get_the_near_miss(tmp_path: Path) -> None:
         shelf.prepare("digit", str(tmp_path))
 
 
-def test_the_states_of_a_data_set(tmp_path: Path) -> None:
-    root = str(tmp_path)
+@pytest.mark.parametrize("address", ["{}", "file://{}"], ids=["path", "uri"])
+def test_the_states_of_a_data_set(tmp_path: Path, address: str) -> None:
+    root = address.format(tmp_path)
     assert shelf.state(root, "digits") == "not prepared"
     with pytest.raises(MissingDataset, match="run: lab data prepare digits"):
         shelf.describe(root, "digits")
