@@ -5,26 +5,32 @@ width, h heads.
 """
 
 from perceiver.config import Inputs, PerceiverConfig
+from perceiver.decoder import Queries
 from perceiver.errors import ConfigError, InputError
 from perceiver.fusion import Fusion, Modality
+from perceiver.io_inputs import Bytes, ConvolvedImage, LiftedImage
 from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
 from perceiver.model import Perceiver
 from perceiver.positions import Fourier, Learned, Positions
 
 __all__ = [
     "Audio",
+    "Bytes",
     "ConfigError",
+    "ConvolvedImage",
     "Fourier",
     "Fusion",
     "Image",
     "InputError",
     "Inputs",
     "Learned",
+    "LiftedImage",
     "Modality",
     "Perceiver",
     "PerceiverConfig",
     "Points",
     "Positions",
+    "Queries",
     "Spectrogram",
     "Video",
 ]

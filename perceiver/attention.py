@@ -18,18 +18,22 @@ from perceiver.initialise import lecun_linear
 Gelu = Literal["tanh", "exact"]
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int) -> Tensor:
-    """softmax(q k' / sqrt(channels per head)) v; query (b, n, c), key and value (b, m, c) -> (b, n, c).
+def attend(query: Tensor, key: Tensor, value: Tensor, *, heads: int, kept: Tensor | None = None) -> Tensor:
+    """softmax(q k' / sqrt(channels per head)) v; query (b, n, k), key (b, m, k), value (b, m, v) -> (b, n, v)
 
-    The scale is that of the official code; the paper's formula omits it.
+    The scale is that of the official code; the paper's formula omits it. Where `kept` (b, m) is False,
+    nothing is taken from the element.
     """
     q, k, v = (rearrange(x, "b i (h c) -> b h i c", h=heads) for x in (query, key, value))
     if q.device.type == "cpu" and torch.is_grad_enabled():
         # The fused attention's backward is slower on CPUs than these two products.
-        weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.mT, dim=-1)
-        attended = weights @ v
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        if kept is not None:
+            scores = scores.masked_fill(~kept[:, None, None], -torch.inf)
+        attended = torch.softmax(scores, dim=-1) @ v
     else:
-        attended = F.scaled_dot_product_attention(q, k, v)
+        mask = None if kept is None else kept[:, None, None]
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     merged: Tensor = rearrange(attended, "b h i c -> b i (h c)")
     return merged
 
@@ -44,38 +48,54 @@ def perceptron(width: int, widening: int, gelu: Gelu) -> nn.Sequential:
 
 
 class CrossAttend(nn.Module):
-    """Latents (b, n, d) take from elements (b, m, c); queries, keys and values are `qkv` wide."""
+    """Latents (b, n, d) take from elements (b, m, c); queries, keys and values are `qkv` wide.
 
-    def __init__(self, latents: int, inputs: int, *, qkv: int, heads: int, widening: int, gelu: Gelu) -> None:
+    In Perceiver IO the values may have another width, and a decoder may go without the first residual.
+    """
+
+    def __init__(
+        self,
+        latents: int,
+        inputs: int,
+        *,
+        qkv: int,
+        heads: int,
+        widening: int,
+        gelu: Gelu,
+        values: int | None = None,
+        residual: bool = True,
+    ) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.residual = heads, residual
+        values = values or qkv
         self.norm_latents = nn.LayerNorm(latents)
         self.norm_inputs = nn.LayerNorm(inputs)
         self.query = lecun_linear(latents, qkv)
         self.key = lecun_linear(inputs, qkv)
-        self.value = lecun_linear(inputs, qkv)
-        self.out = lecun_linear(qkv, latents)
+        self.value = lecun_linear(inputs, values)
+        self.out = lecun_linear(values, latents)
         self.norm_mlp = nn.LayerNorm(latents)
         self.mlp = perceptron(latents, widening, gelu)
 
-    def forward(self, latents: Tensor, elements: Tensor) -> Tensor:
-        """New latents (b, n, d)."""
+    def forward(self, latents: Tensor, elements: Tensor, kept: Tensor | None = None) -> Tensor:
+        """New latents (b, n, d), from the elements that are `kept` (b, m), or from all."""
         query = self.query(self.norm_latents(latents))
         inputs = self.norm_inputs(elements)
-        latents = latents + self.out(attend(query, self.key(inputs), self.value(inputs), heads=self.heads))
+        taken = self.out(attend(query, self.key(inputs), self.value(inputs), heads=self.heads, kept=kept))
+        latents = latents + taken if self.residual else taken
         refined: Tensor = latents + self.mlp(self.norm_mlp(latents))
         return refined
 
 
 class SelfAttend(nn.Module):
-    """Latents (b, n, d) take from each other."""
+    """Latents (b, n, d) take from each other; queries and keys are `qk` wide, by default as the latents."""
 
-    def __init__(self, latents: int, *, heads: int, widening: int, gelu: Gelu) -> None:
+    def __init__(self, latents: int, *, heads: int, widening: int, gelu: Gelu, qk: int | None = None) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(latents)
-        self.query = lecun_linear(latents, latents)
-        self.key = lecun_linear(latents, latents)
+        self.query = lecun_linear(latents, qk or latents)
+        self.key = lecun_linear(latents, qk or latents)
         self.value = lecun_linear(latents, latents)
         self.out = lecun_linear(latents, latents)
         self.norm_mlp = nn.LayerNorm(latents)

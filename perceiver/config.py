@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from perceiver import count
 from perceiver.attention import Gelu
+from perceiver.decoder import Queries
 from perceiver.errors import ConfigError, require_choice, require_counts, require_divisible
 from perceiver.fusion import Fusion
+from perceiver.io_inputs import Bytes, ConvolvedImage, LiftedImage
 from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
 from perceiver.model import Perceiver
 from perceiver.sharing import Place, Placement, Sharing, places
 
-Inputs = Image | Audio | Spectrogram | Video | Points | Fusion
+Inputs = Image | Audio | Spectrogram | Video | Points | Fusion | LiftedImage | ConvolvedImage | Bytes
 QkvChannels = Literal["input", "min"]
 
 
@@ -26,8 +28,12 @@ class PerceiverConfig:
     `blocks` latent Transformers of `self_attends_per_block` layers are applied, and `cross_attends` looks at
     the inputs taken between them or before them (`placement`). `sharing` is explained in `perceiver.sharing`.
     Queries, keys and values of the cross-attends are as wide as the elements ("input", the official code) or
-    as the narrower of elements and latents ("min", paper appendix C). Without latent Transformers (Table 5):
-    no self-attends per block, as many blocks as cross-attends. Raises ConfigError.
+    as the narrower of elements and latents ("min", paper appendix C). Without latent Transformers (Table
+    5): no self-attends per block, as many blocks as cross-attends.
+
+    Perceiver IO's models have a `decoder` in place of the mean over the latents; its language model also sets
+    `qk_channels`, the width of queries and keys in all attends, with values as wide as the latents. Raises
+    ConfigError.
     """
 
     inputs: Inputs
@@ -45,6 +51,8 @@ class PerceiverConfig:
     qkv_channels: QkvChannels = "input"
     gelu: Gelu = "tanh"
     num_classes: int = 1000
+    qk_channels: int | None = field(default=None, metadata={"neutral": True})
+    decoder: Queries | None = field(default=None, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         owner = "PerceiverConfig"
@@ -70,6 +78,13 @@ class PerceiverConfig:
         )
         if not 0 < self.latent_init_std < math.inf:
             raise ConfigError(f"{owner}.latent_init_std must be positive, given {self.latent_init_std}")
+        if self.qk_channels is not None:
+            require_counts(owner, qk_channels=self.qk_channels)
+            require_divisible(owner, "qk_channels", self.qk_channels, "self_heads", self.self_heads)
+        require_divisible(
+            owner, "width of the cross-attends' values", self.value_channels, "cross_heads", self.cross_heads
+        )
+        self._require_decoder_fits()
         if self.placement == "interleaved" and self.blocks % self.cross_attends:
             fitting = [t for t in range(1, self.blocks + 1) if self.blocks % t == 0]
             raise ConfigError(
@@ -77,9 +92,33 @@ class PerceiverConfig:
                 f"{self.blocks} blocks; try one of {fitting} or placement='at_start'"
             )
 
+    def _require_decoder_fits(self) -> None:
+        """Refuse a readout by the embeddings of bytes where the inputs or the classes are not those bytes."""
+        if self.decoder is None:
+            return
+        queries, *widths = self.decoder.widths(self.latent_channels)
+        for width in widths:
+            require_divisible("Queries", "width", width, "heads", self.decoder.heads)
+        if self.decoder.readout == "embedding":
+            embedding = (self.num_classes, queries)
+            given = (self.inputs.vocabulary, self.inputs.channels) if isinstance(self.inputs, Bytes) else None
+            if given != embedding:
+                raise ConfigError(
+                    f"Queries.readout 'embedding' needs Bytes whose (vocabulary, channels) are (num_classes, "
+                    f"Queries.channels), {embedding}, given {given or type(self.inputs).__name__}"
+                )
+
+    @property
+    def value_channels(self) -> int:
+        """Width of the values in the cross-attends."""
+        return self.cross_attend_channels if self.qk_channels is None else self.latent_channels
+
     @property
     def cross_attend_channels(self) -> int:
-        """Width of queries, keys and values in the cross-attends: 261 on ImageNet."""
+        """Width of queries and keys in the cross-attends, and of values unless qk_channels is set: 261 on
+        ImageNet."""
+        if self.qk_channels is not None:
+            return self.qk_channels
         channels = self.inputs.element_channels
         return channels if self.qkv_channels == "input" else min(channels, self.latent_channels)
 

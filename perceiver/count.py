@@ -36,15 +36,39 @@ def perceptron(width: int, widening: int) -> int:
 
 def cross_attend_parameters(config: PerceiverConfig) -> int:
     """Parameters of one cross-attend: 2,776,395 on ImageNet."""
-    c, d, width = config.inputs.element_channels, config.latent_channels, config.cross_attend_channels
-    projections = linear(d, width) + 2 * linear(c, width) + linear(width, d)
-    return layer_norm(d) + layer_norm(c) + projections + layer_norm(d) + perceptron(d, config.widening)
+    return attend_parameters(
+        queries=config.latent_channels,
+        inputs=config.inputs.element_channels,
+        qk=config.cross_attend_channels,
+        values=config.value_channels,
+        widening=config.widening,
+    )
+
+
+def attend_parameters(*, queries: int, inputs: int, qk: int, values: int, widening: int) -> int:
+    """Parameters of a cross-attend between queries and inputs of those channels."""
+    projections = linear(queries, qk) + linear(inputs, qk) + linear(inputs, values) + linear(values, queries)
+    return layer_norm(inputs) + projections + 2 * layer_norm(queries) + perceptron(queries, widening)
 
 
 def self_attend_parameters(config: PerceiverConfig) -> int:
     """Parameters of one self-attend: 6,301,696 on ImageNet."""
-    d = config.latent_channels
-    return layer_norm(d) + 4 * linear(d, d) + layer_norm(d) + perceptron(d, config.widening)
+    d, qk = config.latent_channels, config.qk_channels or config.latent_channels
+    projections = 2 * linear(d, qk) + 2 * linear(d, d)
+    return layer_norm(d) + projections + layer_norm(d) + perceptron(d, config.widening)
+
+
+def head_parameters(config: PerceiverConfig) -> int:
+    """Parameters of what makes the logits: a linear layer, or Perceiver IO's decoder."""
+    decoder = config.decoder
+    if decoder is None:
+        return linear(config.latent_channels, config.num_classes)
+    queries, qk, values = decoder.widths(config.latent_channels)
+    readout = linear(queries, config.num_classes) if decoder.readout == "linear" else config.num_classes
+    attend = attend_parameters(
+        queries=queries, inputs=config.latent_channels, qk=qk, values=values, widening=decoder.widening
+    )
+    return decoder.number * queries + attend + readout
 
 
 def parameters(config: PerceiverConfig) -> int:
@@ -54,29 +78,38 @@ def parameters(config: PerceiverConfig) -> int:
         modules(config.places, "block") * config.self_attends_per_block * self_attend_parameters(config)
     )
     latents = config.num_latents * config.latent_channels
-    head = linear(config.latent_channels, config.num_classes)
-    return config.inputs.parameters() + latents + cross_attends + self_attends + head
+    return config.inputs.parameters() + latents + cross_attends + self_attends + head_parameters(config)
 
 
 def cross_attend_flops(config: PerceiverConfig) -> int:
     """Operations of one cross-attend: 43.265 billion on ImageNet."""
-    m, c = config.inputs.elements, config.inputs.element_channels
-    n, d, width = config.num_latents, config.latent_channels, config.cross_attend_channels
-    projections = n * d * width + 2 * m * c * width + n * width * d
-    products = 2 * n * m * width
-    mlp = 2 * n * d * config.widening * d
-    softmax = config.cross_heads * n * m
-    return (
-        OPERATIONS_PER_MULTIPLY_ADD * (projections + products + mlp)
-        + OPERATIONS_PER_SOFTMAX_ELEMENT * softmax
+    return attend_flops(
+        queries=(config.num_latents, config.latent_channels),
+        inputs=(config.inputs.elements, config.inputs.element_channels),
+        qk=config.cross_attend_channels,
+        values=config.value_channels,
+        heads=config.cross_heads,
+        widening=config.widening,
     )
+
+
+def attend_flops(
+    *, queries: tuple[int, int], inputs: tuple[int, int], qk: int, values: int, heads: int, widening: int
+) -> int:
+    """Operations of a cross-attend of queries (n, d) to inputs (m, c)."""
+    (n, d), (m, c) = queries, inputs
+    projections = n * d * qk + m * c * qk + m * c * values + n * values * d
+    products = n * m * qk + n * m * values
+    mlp = 2 * n * d * widening * d
+    multiply_adds = projections + products + mlp
+    return OPERATIONS_PER_MULTIPLY_ADD * multiply_adds + OPERATIONS_PER_SOFTMAX_ELEMENT * heads * n * m
 
 
 def self_attend_flops(config: PerceiverConfig) -> int:
     """Operations of one self-attend: 7.5225 billion on ImageNet."""
-    n, d = config.num_latents, config.latent_channels
-    projections = 4 * n * d * d
-    products = 2 * n * n * d
+    n, d, qk = config.num_latents, config.latent_channels, config.qk_channels or config.latent_channels
+    projections = 2 * n * d * qk + 2 * n * d * d
+    products = n * n * qk + n * n * d
     mlp = 2 * n * d * config.widening * d
     softmax = config.self_heads * n * n
     return (
@@ -89,5 +122,21 @@ def flops(config: PerceiverConfig) -> int:
     """Forward operations for one example; weight sharing saves none."""
     cross_attends = config.cross_attends * cross_attend_flops(config)
     self_attends = config.blocks * config.self_attends_per_block * self_attend_flops(config)
-    head = OPERATIONS_PER_MULTIPLY_ADD * config.latent_channels * config.num_classes
-    return cross_attends + self_attends + head
+    return config.inputs.flops() + cross_attends + self_attends + head_flops(config)
+
+
+def head_flops(config: PerceiverConfig) -> int:
+    """Operations that make the logits of the last latents."""
+    decoder = config.decoder
+    if decoder is None:
+        return OPERATIONS_PER_MULTIPLY_ADD * config.latent_channels * config.num_classes
+    queries, qk, values = decoder.widths(config.latent_channels)
+    attend = attend_flops(
+        queries=(decoder.number, queries),
+        inputs=(config.num_latents, config.latent_channels),
+        qk=qk,
+        values=values,
+        heads=decoder.heads,
+        widening=decoder.widening,
+    )
+    return attend + OPERATIONS_PER_MULTIPLY_ADD * decoder.number * queries * config.num_classes

@@ -82,6 +82,10 @@ class Fusion:
         """Number of trained values: the modality vectors and any learned positions."""
         return sum(self.vector_channels.values()) + sum(m.inputs.parameters() for m in self.modalities)
 
+    def flops(self) -> int:
+        """Operations that make the elements, of all modalities."""
+        return sum(modality.inputs.flops() for modality in self.modalities)
+
     def build(self) -> FusedElements:
         """The module from a raw batch {name: (b, *shape)} to elements (b, m, c)."""
         return FusedElements(self)

@@ -54,6 +54,10 @@ class Grid(ABC):
         """Number of trained values: the learned positions, if any."""
         return self.elements * self.positions.channels if isinstance(self.positions, Learned) else 0
 
+    def flops(self) -> int:
+        """Operations that make the elements: none are counted, nothing is multiplied."""
+        return 0
+
     def require_positions_fit(self) -> None:
         """Refuse Fourier positions made for another number of axes."""
         if isinstance(self.positions, Fourier):
@@ -262,6 +266,10 @@ class Points:
 
     def parameters(self) -> int:
         """Number of trained values: none."""
+        return 0
+
+    def flops(self) -> int:
+        """Operations that make the elements: none are counted, nothing is multiplied."""
         return 0
 
     def build(self) -> PointElements:

@@ -10,7 +10,9 @@ from einops import reduce, repeat
 from torch import Tensor, nn
 
 from perceiver.attention import CrossAttend, SelfAttend
+from perceiver.decoder import Decoder
 from perceiver.initialise import truncated_normal_
+from perceiver.io_inputs import ByteElements
 from perceiver.sharing import modules
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Perceiver(nn.Module):
                 config.latent_channels,
                 config.inputs.element_channels,
                 qkv=config.cross_attend_channels,
+                values=config.value_channels,
                 heads=config.cross_heads,
                 widening=config.widening,
                 gelu=config.gelu,
@@ -50,6 +53,7 @@ class Perceiver(nn.Module):
                     SelfAttend(
                         config.latent_channels,
                         heads=config.self_heads,
+                        qk=config.qk_channels,
                         widening=config.widening,
                         gelu=config.gelu,
                     )
@@ -58,18 +62,41 @@ class Perceiver(nn.Module):
             )
             for _ in range(modules(self.places, "block"))
         )
-        self.head = nn.Linear(config.latent_channels, config.num_classes)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = head(config)
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Logits (b, num_classes) of a raw batch. Raises InputError."""
         elements = self.inputs(inputs).to(self.latents.dtype)
+        kept = None
+        if isinstance(self.inputs, ByteElements) and isinstance(inputs, Tensor):
+            kept = self.inputs.kept(inputs)
         latents = repeat(self.latents, "n d -> b n d", b=len(elements))
         for place in self.places:
             if place.kind == "cross_attend":
-                latents = self.cross_attends[place.module](latents, elements)
+                latents = self.cross_attends[place.module](latents, elements, kept)
             else:
                 latents = self.blocks[place.module](latents)
-        logits: Tensor = self.head(reduce(latents, "b n d -> b d", "mean"))
+        return self.logits(latents)
+
+    def logits(self, latents: Tensor) -> Tensor:
+        """Logits (b, num_classes) of the last latents (b, n, d); of a decoder, perhaps one row per query."""
+        logits: Tensor
+        if not isinstance(self.head, Decoder):
+            logits = self.head(reduce(latents, "b n d -> b d", "mean"))
+        elif self.head.config.readout == "embedding" and isinstance(self.inputs, ByteElements):
+            logits = self.head(latents, self.inputs.embedding.weight)
+        else:
+            logits = self.head(latents)
         return logits
+
+
+def head(config: PerceiverConfig) -> nn.Linear | Decoder:
+    """The layer of the logits, which starts at zero, or Perceiver IO's decoder."""
+    if config.decoder is not None:
+        return Decoder(
+            config.decoder, latents=config.latent_channels, num_classes=config.num_classes, gelu=config.gelu
+        )
+    linear = nn.Linear(config.latent_channels, config.num_classes)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perceiver.config import PerceiverConfig
+from perceiver.decoder import Queries
 from perceiver.fusion import Fusion, Modality
+from perceiver.io_inputs import Bytes, ConvolvedImage, LiftedImage
 from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
 from perceiver.positions import Fourier, Learned
 from perceiver.sharing import Placement
@@ -215,3 +217,48 @@ def figure6() -> dict[str, dict[float, PerceiverConfig]]:
         "bands": {bands: positions(bands, 224) for bands in (8, 16, 32, 64)},
         "max_resolution": {resolution: positions(64, resolution) for resolution in (28, 56, 112, 224)},
     }
+
+
+def io_imagenet_fourier() -> PerceiverConfig:
+    """Perceiver IO on pixels with Fourier positions, the checkpoint deepmind/vision-perceiver-fourier."""
+    return replace(
+        imagenet(cross_attends=1),
+        gelu="exact",  # derived: the converted checkpoints; DeepMind's own code has tanh
+        decoder=Queries(),
+    )
+
+
+def io_imagenet_learned() -> PerceiverConfig:
+    """Perceiver IO on lifted pixels, the checkpoint deepmind/vision-perceiver-learned."""
+    return replace(io_imagenet_fourier(), inputs=LiftedImage(224, 224))
+
+
+def io_imagenet_conv() -> PerceiverConfig:
+    """Perceiver IO on convolved pixels, the checkpoint deepmind/vision-perceiver-conv."""
+    return replace(io_imagenet_fourier(), inputs=ConvolvedImage(224, 224, padding="hugging_face"))
+
+
+def io_language() -> PerceiverConfig:
+    """Perceiver IO's masked language model of bytes, the checkpoint deepmind/language-perceiver."""
+    return PerceiverConfig(
+        inputs=Bytes(length=2048, channels=768, vocabulary=262),
+        num_latents=256,
+        latent_channels=1280,
+        blocks=1,
+        self_attends_per_block=26,
+        cross_attends=1,
+        cross_heads=8,
+        self_heads=8,
+        gelu="exact",
+        num_classes=262,
+        qk_channels=256,
+        decoder=Queries(
+            number=2048,
+            channels=768,
+            qk_channels=256,
+            value_channels=768,
+            heads=8,
+            residual=False,
+            readout="embedding",
+        ),
+    )
