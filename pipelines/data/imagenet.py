@@ -41,8 +41,8 @@ STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 class ImageNet:
     """ImageNet as (resolution, resolution, 3) standardised floats.
 
-    Training: Inception crop (stated, section 4.1), flipped half of the time (assumed); the paper's RandAugment
-    is not applied. Evaluation: the centre, 224/256 of the shorter side. Both are resized bicubically with
+    Training: Inception crop (stated, section 4.1), flipped half of the time (assumed), without the paper's
+    RandAugment. Evaluation: the centre, 224/256 of the shorter side. Both are resized bicubically with
     antialiasing (assumed; the official code has none).
     """
 
@@ -78,9 +78,7 @@ class ImageNet:
         return Stream.open(root, self, VERSION)
 
     def decode(self, row: Row, draws: Draws | None) -> tuple[NDArray[np.uint8], int]:
-        """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming an image that is
-        damaged.
-        """
+        """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming a damaged image."""
         from PIL import Image
 
         try:
