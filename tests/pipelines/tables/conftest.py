@@ -49,9 +49,15 @@ class Laboratory:
         changes: Mapping[str, object] | None = None,
     ) -> Ablation:
         model = PerceiverConfig(
-            Image(8, 8, 1, Fourier(2, 8)), num_latents=4, latent_channels=8, blocks=2, self_attends_per_block=1,
-            cross_attends=1, self_heads=2, num_classes=10,
-        )  # fmt: skip
+            Image(8, 8, 1, Fourier(2, 8)),
+            num_latents=4,
+            latent_channels=8,
+            blocks=2,
+            self_attends_per_block=1,
+            cross_attends=1,
+            self_heads=2,
+            num_classes=10,
+        )
         evaluation = Evaluation(splits=("validation", "test"), at_end=("train",))
         base = ExperimentSpec(model=model, data=Digits(), evaluation=evaluation).override(changes or {})
         cases = tuple(
