@@ -1,0 +1,58 @@
+"""docs/extending.md, followed to the letter."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPES = (ROOT / "docs" / "extending.md").read_text()
+
+
+def lab(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lab.cli", *words],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}/platform:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with the files that the page tells a person to write."""
+    for block in re.findall(r"```python\n(.*?)```", RECIPES, flags=re.DOTALL):
+        name = re.match(r"# (\w+\.py)\n", block)
+        assert name, "every block of code names its file"
+        (tmp_path / name[1]).write_text(block)
+    return tmp_path
+
+
+def test_the_experiment_of_the_page_is_half_as_wide(desk: Path) -> None:
+    shown = lab(desk, "show", "./narrow.py::half_width", "--scale", "paper")
+    assert re.search(r"model\.latent_channels +512\n", shown.stdout), shown.stderr
+
+
+def test_a_flag_makes_the_same_experiment_as_the_file(desk: Path) -> None:
+    written = lab(desk, "show", "./narrow.py::half_width", "--scale", "paper", "--json").stdout
+    typed = lab(desk, "show", "imagenet.fourier", "--scale", "paper", "--json", "--model.latent-channels", "512").stdout
+    assert written == typed != ""
+
+
+def test_the_sweep_of_the_page_has_its_four_cases(desk: Path) -> None:
+    planned = lab(desk, "sweep", "./bands.py", "--dry-run")
+    assert planned.stdout.count("bands=") >= 4, planned.stderr
+    assert "4 runs: 0 on record, 4 to run" in planned.stdout
+
+
+def test_every_command_of_the_page_is_a_command(desk: Path) -> None:
+    for command in re.findall(r"^\$ lab (\w+)", RECIPES, flags=re.MULTILINE):
+        assert lab(desk, command, "--help").returncode == 0

@@ -1,0 +1,88 @@
+"""Every sweep can be constructed at every scale, and every axis differs from its base: sweeps nobody runs still hold."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from lab import Ablation, Search, catalog, codec
+from perceiver import PerceiverConfig, variants
+from sweeps.scales import laptop, paper
+
+SCALES = {"paper": paper, "laptop": laptop}
+CASES = [(name, scale) for name in catalog.sweeps() for scale in SCALES]
+
+
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_every_case_is_a_different_experiment(name: str, scale: str) -> None:
+    found = catalog.sweep(name, scale)
+    if isinstance(found, Search):
+        return
+    digests: dict[str, str] = {}
+    for case in found.cases:
+        twin = digests.setdefault(case.spec.digest, case.label)
+        if twin != case.label:
+            pytest.fail(f"{case.label} and {twin} are one experiment")
+
+
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_every_case_holds_what_it_says_it_changes(name: str, scale: str) -> None:
+    found = catalog.sweep(name, scale)
+    if isinstance(found, Search):
+        return
+    for case in found.cases:
+        flat = codec.flatten(case.spec)
+        assert {path: flat[path] for path in case.changes} == dict(case.changes)
+
+
+class Dice:
+    """A sampler that takes anything the space allows."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.asked: dict[str, Any] = {}
+
+    def choice(self, name: str, options: Any) -> Any:
+        return self.asked.setdefault(name, self.random.choice(list(options)))
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self.asked.setdefault(name, self.random.randrange(low, high + 1, step)))
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self.asked.setdefault(name, self.random.uniform(low, high)))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_suggestion_of_the_search_is_invalid(scale: str) -> None:
+    search = catalog.sweep("perceiver", scale)
+    assert isinstance(search, Search)
+    axes = set()
+    for seed in range(200):
+        changes = search.space(Dice(seed))
+        search.base.override(changes)
+        axes |= set(changes)
+    assert {"model.num_latents", "model.blocks", "model.sharing", "model.inputs.positions.bands"} <= axes
+
+
+def test_the_paper_scale_of_an_experiment_is_the_paper_s_model() -> None:
+    assert catalog.experiment("imagenet.fourier", "paper").model == variants.imagenet()
+
+
+def test_table_6_at_paper_scale_counts_what_the_paper_prints() -> None:
+    printed = {"1 interleaved": 404.3, "2 interleaved": 447.6, "4 at start": 534.1, "8 interleaved": 707.2}
+    table6 = catalog.sweep("table6", "paper")
+    assert isinstance(table6, Ablation)
+    assert {label: round(table6.case(label).spec.model.flops() / 1e9, 1) for label in printed} == printed
+
+
+@pytest.mark.parametrize("name", list(catalog.experiments()))
+def test_the_laptop_scale_keeps_the_structure_and_divides_the_sizes(name: str) -> None:
+    large, small = catalog.experiment(name, "paper"), catalog.experiment(name, "laptop")
+    assert type(small.model) is type(large.model)
+    assert small.model.parameters() < large.model.parameters() / 100
+    assert small.digest != large.digest
+    if isinstance(large.model, PerceiverConfig) and isinstance(small.model, PerceiverConfig):
+        for kept in ("cross_attends", "placement", "sharing", "blocks"):
+            assert getattr(small.model, kept) == getattr(large.model, kept)
