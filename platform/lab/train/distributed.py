@@ -1,0 +1,252 @@
+"""Trains one experiment on a Ray Train worker group: the only door to Ray Train.
+
+The driver and the workers speak through a `Relay`, a small actor on the driver's node: events and refusals go
+up, the wish to stop goes down. Ray restarts a group that lost a worker; the new one continues from the run's
+own checkpoint, which is found by digest, so nothing depends on what Ray remembers.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lab.errors import Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
+from lab.resources import Resources
+from lab.settings import Settings
+from lab.spec import ExperimentSpec
+from lab.tracking.sink import Sink
+from lab.train.group import Group
+from lab.train.loop import Event, Stepped
+from lab.train.run import train
+
+RESTARTS = 3
+COLLECTIVE_TIMEOUT_SECONDS = 300
+"""half an hour, Ray's default, is how long a cut cable would otherwise go unnoticed"""
+POLL_SECONDS = 0.25
+PATIENCE_SECONDS = 30
+"""how long a driver that must go waits for its workers' last checkpoint"""
+HEALTH_CHECK_VARIABLE = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
+COMMON_ERRORS = (SpecError, MissingDataset, Diverged, Interrupted)
+"""what all workers meet after the same step"""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every worker of a group is told."""
+
+    spec: ExperimentSpec
+    data: str
+    storage: str
+    threads: int
+    sink: Sink
+    relay: Any
+    checkpoint_every: float
+    reports: bool
+    """whether each evaluation goes to Ray Train, at the cost of one poll of its controller"""
+
+
+class Relay:
+    """Between a driver and its workers, as an actor. It outlives workers, not the driver."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.stopping = False
+        self.error: LabError | None = None
+
+    def tell(self, event: Event) -> bool:
+        """Take an event from the leading worker; whether it should stop."""
+        self.events.append(event)
+        return self.stopping
+
+    def hear(self) -> list[Event]:
+        """The events since the last time."""
+        heard, self.events = self.events, []
+        return heard
+
+    def stop(self) -> None:
+        self.stopping = True
+
+    def refuse(self, error: LabError) -> None:
+        """Keep the first error a worker met, so that no restarted group tries again what cannot succeed."""
+        self.error = self.error or error
+
+    def refusal(self) -> LabError | None:
+        return self.error
+
+
+def launch(
+    spec: ExperimentSpec,
+    resources: Resources,
+    settings: Settings,
+    sink: Sink,
+    *,
+    on_event: Callable[[Event], object] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    callbacks: Sequence[Any] = (),
+    checkpoint_every: float = 5.0,
+) -> dict[str, float]:
+    """Train `spec` on `resources.workers` processes of the Ray this process is connected to, and return the
+    last value of every metric.
+
+    sink: goes to rank 0, so it must pickle. on_event: sees events here in the driver, of steps a few per
+    second. should_stop: asked here a few times per second; the group then writes a checkpoint and Interrupted
+    is raised. callbacks: for Ray Train (Tune's `TuneReportCallback`); with any, each evaluation is reported
+    to them.
+
+    Raises what `train` raises, whichever worker it was raised in, and RunError if the group failed more than
+    three times for other reasons.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    relay = ray.remote(Relay).options(num_cpus=0, scheduling_strategy=here).remote()
+    assignment = Assignment(
+        spec=spec,
+        data=settings.data,
+        storage=settings.storage,
+        threads=max(1, int(resources.cpus)),
+        sink=sink,
+        relay=relay,
+        checkpoint_every=checkpoint_every,
+        reports=bool(callbacks),
+    )
+    fit = _Fit(_trainer(assignment, resources, callbacks))
+    fit.start()
+    try:
+        while fit.is_alive():
+            fit.join(POLL_SECONDS)
+            for event in ray.get(relay.hear.remote()):
+                on_event(event)
+            if should_stop():
+                ray.get(relay.stop.remote())
+    except BaseException:
+        relay.stop.remote()
+        fit.join(PATIENCE_SECONDS)
+        raise
+    return fit.outcome()
+
+
+def _trainer(
+    assignment: Assignment, resources: Resources, callbacks: Sequence[Any]
+) -> ray.train.torch.TorchTrainer:
+    """The same name and place for the same experiment, so that what Ray leaves on disk does not pile up."""
+    os.environ.setdefault(HEALTH_CHECK_VARIABLE, str(POLL_SECONDS))
+    gpus = {"GPU": resources.gpus} if resources.gpus else {}
+    return ray.train.torch.TorchTrainer(
+        work,
+        train_loop_config={"assignment": assignment},
+        torch_config=ray.train.torch.TorchConfig(
+            backend="nccl" if gpus else "gloo", timeout_s=COLLECTIVE_TIMEOUT_SECONDS
+        ),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=bool(gpus),
+            resources_per_worker={"CPU": resources.cpus, **gpus},
+        ),
+        run_config=ray.train.RunConfig(
+            name=assignment.spec.digest,
+            storage_path=str(Path(assignment.storage, "ray")),
+            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            callbacks=list(callbacks),
+        ),
+    )
+
+
+class _Fit(threading.Thread):
+    """`trainer.fit()` beside the main thread, where Ray would take over Ctrl-C and abort without a
+    checkpoint."""
+
+    def __init__(self, trainer: ray.train.torch.TorchTrainer) -> None:
+        super().__init__(daemon=True, name="fit")
+        self.trainer = trainer
+        self.result: Any = None
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.trainer.fit().return_value
+        except BaseException as fault:
+            self.fault = fault
+
+    def outcome(self) -> dict[str, float]:
+        if isinstance(self.fault, ray.train.TrainingFailedError):
+            reason = str(self.fault).strip().splitlines()[-1]
+            failed = f"the worker group failed {RESTARTS + 1} times, the last time with: {reason}"
+            raise RunError(failed) from self.fault
+        if self.fault is not None:
+            raise self.fault
+        if isinstance(self.result, LabError):
+            raise self.result
+        return dict(self.result)
+
+
+def work(config: dict[str, Any]) -> dict[str, float] | LabError:
+    """What each worker runs. An error that a restart cannot mend is returned, not raised: Ray restarts on any
+    raise.
+
+    Where only some of the workers met it, they do raise, to free the others from waiting; the restarted group
+    is then told at once.
+    """
+    assignment: Assignment = config["assignment"]
+    refusal: LabError | None = ray.get(assignment.relay.refusal.remote())
+    if refusal is not None:
+        return refusal
+    torch.set_num_threads(assignment.threads)
+    context = ray.train.get_context()
+    group = Group(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
+    courier = Courier(assignment.relay)
+    try:
+        return train(
+            assignment.spec,
+            data_root=assignment.data,
+            storage=assignment.storage,
+            sink=assignment.sink,
+            group=group,
+            on_event=courier.carry if group.leads else lambda event: None,
+            on_evaluated=_report if assignment.reports else lambda step, metrics: None,
+            should_stop=courier.should_stop,
+            checkpoint_every=assignment.checkpoint_every,
+        )
+    except COMMON_ERRORS as error:
+        return error
+    except LabError as error:
+        ray.get(assignment.relay.refuse.remote(error))
+        raise
+
+
+class Courier:
+    """Carries events to the relay without waiting for it, and brings back whether to stop."""
+
+    def __init__(self, relay: Any) -> None:
+        self.relay, self.stopping = relay, False
+        self._answer: Any = None
+        self._sent = 0.0
+
+    def carry(self, event: Event) -> None:
+        """Steps are sent a few times per second, everything else always."""
+        now = monotonic()
+        if isinstance(event, Stepped):
+            if now - self._sent < POLL_SECONDS and event.step < event.total:
+                return
+            event = replace(event, loss=event.loss.cpu())
+        self._sent = now
+        self._answer = self.relay.tell.remote(event)
+
+    def should_stop(self) -> bool:
+        if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
+            self.stopping = self.stopping or ray.get(self._answer)
+            self._answer = None
+        return self.stopping
+
+
+def _report(step: int, metrics: Any) -> None:
+    ray.train.report({**metrics, "step": step})
