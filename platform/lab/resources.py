@@ -24,3 +24,11 @@ class Resources:
             raise SpecError(f"resources must be 0 or more, got cpus={self.cpus} gpus={self.gpus}.")
         if self.concurrent is not None and self.concurrent < 1:
             raise SpecError(f"--concurrent must be 1 or more, got {self.concurrent}.")
+
+    def require_room(self, cpus: int) -> None:
+        """Raises SpecError if one run needs more CPUs than the only machine there is has: it would wait for ever."""
+        if (needed := self.workers * self.cpus) > cpus:
+            raise SpecError(
+                f"{self.workers} workers of {self.cpus:g} CPUs need {needed:g}, this machine has {cpus}: "
+                "lower --workers or --cpus (a fraction shares a CPU)."
+            )

@@ -1,0 +1,199 @@
+"""A Ray to work with: the cluster that RAY_ADDRESS names, or one of its own on this machine.
+
+The local one listens on 127.0.0.1 alone, behind a token made for it, and ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lab import orphans
+from lab.errors import LabError, RecordError
+from lab.resources import Resources
+from lab.settings import Settings
+from lab.tracking.lease import this_process
+from lab.tracking.recorder import Recorder
+from lab.tracking.tracker import Scalar, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKERS = {
+    "OMP_NUM_THREADS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # what one report of a worker group costs
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the record is what a sweep resumes from
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_RESULT_BUFFER_LENGTH": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "30",  # for a stopped trial to write its checkpoint
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+LOCAL = {
+    # With this Ray takes 127.0.0.1 for its address on every system, as it does on macOS.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+}
+"""what keeps a Ray of this process to this process and its children"""
+
+if "ray" not in sys.modules:  # read while Ray is imported
+    for _name, _value in (WORKERS if os.environ.get("RAY_ADDRESS") else WORKERS | LOCAL).items():
+        os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+STOP_LOOK_SECONDS = 0.5
+
+
+@contextmanager
+def connected(settings: Settings, resources: Resources, *, groups: bool) -> Iterator[None]:
+    """Ray for as long as the context lasts; one that is there already is used and left.
+
+    groups: whether worker groups (Ray Train) will run, which cannot be cleaned up without the dashboard.
+    Raises SpecError where a run could never be placed on this machine, LabError where the cluster does not answer.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        if settings.ray:
+            _join(settings.ray)
+            yield
+        else:
+            resources.require_room(os.cpu_count() or 1)
+            with _local(groups):
+                yield
+    finally:
+        ray.shutdown()
+
+
+def concurrent(resources: Resources) -> int:
+    """How many runs go on at a time: as many as asked for, else as fit into the Ray that is up, at least one."""
+    if resources.concurrent is not None:
+        return resources.concurrent
+    there = ray.cluster_resources()
+    needs = {"CPU": resources.workers * resources.cpus, "GPU": resources.workers * resources.gpus}
+    return max(1, min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need) if any(needs.values()) else 1)
+
+
+class RemoteRecorder:
+    """The recorder of this driver, in a process of its own."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def hold(self, run_id: str) -> None:
+        self._handle.hold.remote(run_id)
+
+    def release(self, run_id: str) -> None:
+        """Raises RecordError, also where the recorder's process has died."""
+        try:
+            ray.get(self._handle.release.remote(run_id))
+        except ray.exceptions.RayActorError as fault:
+            words = str(fault).strip().partition("\n")[0]
+            raise RecordError(f"the process that writes the record has died ({words}): repeat the command.") from None
+
+    def request_stop(self) -> None:
+        self._handle.request_stop.remote()
+
+    def sink(self, run_id: str) -> ActorSink:
+        """What the workers of a run are given."""
+        return ActorSink(self._handle, run_id)
+
+
+def recorder(connect: Callable[[], Tracker]) -> RemoteRecorder:
+    """The one writer of this driver. connect: makes its own connection to the record."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0)(Recorder).options(scheduling_strategy=here)
+    return RemoteRecorder(actor.remote(connect, this_process()))
+
+
+class ActorSink:
+    """A `Sink` into a recorder elsewhere; calls of it say whether training should stop. Can be sent to workers."""
+
+    def __init__(self, handle: Any, run_id: str) -> None:
+        self._handle, self._run_id = handle, run_id
+        self._answer: Any = None
+        self._next_look = 0.0
+        self._stop = False
+
+    def log(self, scalars: Sequence[Scalar]) -> None:
+        self._handle.log.remote(self._run_id, list(scalars))
+
+    def flush(self) -> None:
+        ray.get(self._handle.flush.remote(self._run_id))
+
+    def should_stop(self) -> bool:
+        """Whether the driver was asked to stop, as known some `STOP_LOOK_SECONDS` ago. Never waits."""
+        if self._stop or monotonic() < self._next_look:
+            return self._stop
+        if self._answer is None:
+            self._answer = self._handle.stopping.remote()
+        elif ray.wait([self._answer], timeout=0)[0]:
+            self._stop, self._answer = ray.get(self._answer), None
+        self._next_look = monotonic() + STOP_LOOK_SECONDS
+        return self._stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_answer": None}
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as fault:
+        raise LabError(f"no Ray at {address} ({str(fault).splitlines()[0]}): correct or unset RAY_ADDRESS.") from None
+
+
+@contextmanager
+def _local(groups: bool) -> Iterator[None]:
+    """A Ray of this process."""
+    mark = uuid4().hex
+    folder = Path(tempfile.mkdtemp(prefix="lab-ray-"))  # short: sockets lie in it
+    inherited = {
+        "PYTHONPATH": os.pathsep.join(_importable()),
+        orphans.MARK: mark,
+    }
+    before = {name: os.environ.get(name) for name in inherited}
+    watcher = orphans.watch(mark, folder)
+    os.environ.update(inherited)
+    try:
+        ray.init(
+            include_dashboard=groups,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+        yield
+    finally:
+        ray.shutdown()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        if watcher.stdin is not None:
+            watcher.stdin.close()
+        watcher.wait(10)
+
+
+def _importable() -> list[str]:
+    """Where this process finds modules that no environment installs: ours, and those of whoever calls."""
+    own = [path for path in sys.path if path and not path.startswith((sys.prefix, sys.base_prefix))]
+    return list(dict.fromkeys([str(Path(__file__).parents[1]), *own, str(Path.cwd())]))

@@ -1,0 +1,106 @@
+"""Runs one experiment, or what is missing of a sweep. Identity is by digest; repeating the command is the resume."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+
+from lab.agenda import AblationAgenda, Agenda, SearchAgenda
+from lab.drive import Drive, Say, origin
+from lab.errors import Interrupted
+from lab.resources import Resources
+from lab.settings import Settings
+from lab.spec import ExperimentSpec
+from lab.sweep import Search, Sweep
+from lab.tracking.lease import this_process
+from lab.tracking.mlflow import MlflowTracker
+from lab.tracking.tracker import RunRecord, Status, Tracker
+from lab.train.stop import StopRequest
+
+
+def run_one(
+    spec: ExperimentSpec,
+    *,
+    name: str,
+    scale: str,
+    resources: Resources,
+    settings: Settings,
+    tracker: Tracker,
+) -> RunRecord:
+    """Train one experiment on a Ray Train worker group, or return its finished run.
+
+    Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped, and RunTaken.
+    """
+    from lab import cluster
+    from lab.train.distributed import launch
+    from lab.train.progress import ProgressLine
+
+    _prepare(resources, settings, tracker)
+    run = tracker.begin(spec, name=name, owner=this_process(), tags=origin(spec, settings) | {"scale": scale})
+    if run.status is Status.COMPLETE:
+        return run
+    with _closed_as(tracker, run), StopRequest() as stop, cluster.connected(settings, resources, groups=True):
+        recorder = cluster.recorder(partial(MlflowTracker, settings))
+        recorder.hold(run.run_id)
+        line = ProgressLine(name, spec.batch_size)
+        try:
+            launch(spec, resources, settings, recorder.sink(run.run_id), on_event=line, should_stop=stop)
+        finally:
+            line.close()
+            recorder.release(run.run_id)
+    return tracker.find([spec.digest])[spec.digest]
+
+
+def run_sweep(
+    sweep: Sweep, *, resources: Resources, settings: Settings, tracker: Tracker, progress: Say = print
+) -> list[RunRecord]:
+    """Run what is missing of a sweep; return the runs of all its jobs, as they were settled.
+
+    Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one line per
+    run that ends. Raises RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
+    all that were training have written their checkpoints.
+    """
+    _prepare(resources, settings, tracker)
+    kind = "search" if isinstance(sweep, Search) else "ablation"
+    parent = tracker.group(sweep.name, kind=kind, scale=sweep.scale, owner=this_process())
+    agenda: Agenda = SearchAgenda(sweep, tracker, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
+    drive = Drive(sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress)
+    with closing(drive):
+        if drive.anything_left():
+            from lab.tune import cluster, conduct
+
+            with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.workers > 1):
+                drive.attach(cluster.recorder(partial(MlflowTracker, settings)), cluster.concurrent(resources))
+                with closing(drive):  # while the recorder is there
+                    conduct(drive, stop)
+    progress(f"{sweep.name}: {drive.tally.line()}, {drive.tally.reused} of them on record before")
+    for trial, reason in agenda.refused().items():
+        progress(f"{sweep.name}: trial {trial} makes no experiment: {reason}")
+    if drive.stopped:
+        raise Interrupted(
+            f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; the same command continues."
+        )
+    return list(drive.runs.values())
+
+
+def _prepare(resources: Resources, settings: Settings, tracker: Tracker) -> None:
+    """Refuse what cannot be placed before anything is begun, and close what dead processes left open."""
+    if settings.ray is None:
+        resources.require_room(os.cpu_count() or 1)
+    tracker.reconcile()
+
+
+@contextmanager
+def _closed_as(tracker: Tracker, run: RunRecord) -> Iterator[None]:
+    """Close a run as what the block ends with."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        tracker.end(run.run_id, Status.STOPPED, reason=str(stop))
+        raise
+    except BaseException as fault:
+        tracker.end(run.run_id, Status.FAILED, reason=str(fault).splitlines()[0] if str(fault) else repr(fault))
+        raise
+    tracker.end(run.run_id, Status.COMPLETE)

@@ -1,0 +1,183 @@
+"""A search is a function of its seed and of what it had seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from lab.errors import SpecError
+from lab.study import Study, Trial, again, at, numbers_of, ranges_of, replay, suggest
+from lab.sweep import Search, Suggest
+from tests.lab.toy import ToyModel, toy_spec
+
+
+def space(suggest: Suggest) -> Mapping[str, Any]:
+    changes = {
+        "optimizer.lr": suggest.real("optimizer.lr", 1e-4, 1e-1, log=True),
+        "model.hidden": suggest.integer("model.hidden", 2, 64, log=True),
+        "model": suggest.choice("model", [ToyModel(), ToyModel(dropout=0.1)]),
+        "clip": suggest.choice("clip", [None, 1.0]),
+    }
+    if changes["clip"] is None:
+        changes["seed"] = suggest.integer("seed", 0, 8, step=4)
+    changes["model.hidden"], changes["model"] = None, replace(changes["model"], hidden=changes["model.hidden"])
+    return {name: value for name, value in changes.items() if name != "model.hidden"}
+
+
+def search(**changes: Any) -> Search:
+    return replace(Search("toys", "laptop", toy_spec(), space), **changes)
+
+
+def score(changes: Mapping[str, Any]) -> float:
+    """A made-up objective with its best at lr 0.01."""
+    return 1 - abs(math.log10(changes["optimizer.lr"]) + 2) / 4
+
+
+def play(found: Search, *, ahead: int = 1) -> list[Trial]:
+    """Run a search with `ahead` trials at a time, each ending when the one `ahead` later is asked for."""
+    study, open_trials = Study(found), []
+    while (suggestion := study.ask()) is not None:
+        open_trials.append((suggestion.trial.number, score(suggestion.changes)))
+        if len(open_trials) >= ahead:
+            number, value = open_trials.pop(0)
+            study.keep(study.trials[number].ended("complete", value))
+    for number, value in open_trials:
+        study.keep(study.trials[number].ended("complete", value))
+    return list(study.trials.values())
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "quasi-random"])
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_the_same_search_makes_the_same_suggestions(sampler: Any, ahead: int) -> None:
+    found = search(sampler=sampler, trials=16)
+    trials = play(found, ahead=ahead)
+    assert trials == play(found, ahead=ahead)
+    assert replay(found, trials) == []
+    assert len({str(trial.params) for trial in trials}) == 16, "no suggestion comes twice in a space this wide"
+
+
+def test_a_gaussian_process_search_replays_too() -> None:
+    found = search(sampler="gp", trials=12)
+    assert replay(found, play(found)) == []
+
+
+def test_replay_names_the_trials_that_the_search_would_not_suggest() -> None:
+    found = search(trials=14)
+    trials = play(found)
+    trials[3] = replace(trials[3], params={**trials[3].params, "optimizer.lr": 0.05})
+    assert 3 in replay(found, trials)
+    assert replay(search(trials=14, seed=1), trials) == list(range(14))
+
+
+def test_what_a_search_had_seen_changes_what_it_suggests() -> None:
+    found = search(trials=15)
+    trials = play(found)[:12]
+    upside_down = [replace(trial, value=1 - (trial.value or 0)) for trial in trials]
+    assert suggest(found, 12, trials).trial.params != suggest(found, 12, upside_down).trial.params
+
+
+def test_a_search_continued_from_its_record_goes_on_as_if_it_had_never_stopped() -> None:
+    found = search(trials=16)
+    whole = play(found)
+    recorded = [Trial.from_json(trial.to_json()) for trial in whole[:11]]
+    study = Study(found, recorded)
+    while (suggestion := study.ask()) is not None:
+        study.keep(suggestion.trial.ended("complete", score(suggestion.changes)))
+    assert list(study.trials.values()) == whole
+
+
+def test_trials_is_a_total() -> None:
+    recorded = play(search(trials=6))
+    study = Study(search(trials=8), recorded)
+    assert [(s := study.ask()) and s.trial.number for _ in range(3)] == [6, 7, None]
+
+
+def test_a_recorded_trial_stands_for_the_same_changes() -> None:
+    found = search(trials=5)
+    study = Study(found)
+    while (suggestion := study.ask()) is not None:
+        assert again(found, Trial.from_json(suggestion.trial.to_json())) == suggestion.changes
+
+
+def test_learning_from_results_beats_not_learning() -> None:
+    def best(sampler: Any) -> float:
+        values = [max(t.value or 0 for t in play(search(sampler=sampler, trials=40, seed=seed))) for seed in range(3)]
+        return sum(values) / 3
+
+    assert best("tpe") > best("random")
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_best_trial_is_complete_and_the_first_of_equals(direction: Any) -> None:
+    values = [0.5, 0.9, 0.1, 0.9, 0.1]
+    trials = [Trial(n, {}, {}, ()).ended("complete", value) for n, value in enumerate(values)]
+    trials.append(Trial(5, {}, {}, ()).ended("pruned", None, {1: 2.0}))
+    best = Study(search(direction=direction), trials).best
+    assert best is not None
+    assert best.number == (1 if direction == "maximize" else 2)
+
+
+def test_a_value_that_is_no_number_is_a_failure_and_the_search_goes_on() -> None:
+    study = Study(search(trials=13))
+    for _ in range(12):
+        suggestion = study.ask()
+        assert suggestion is not None
+        study.keep(suggestion.trial.ended("complete", math.nan))
+    assert {trial.outcome for trial in study.trials.values()} == {"failed"}
+    assert study.best is None
+    assert study.ask() is not None
+
+
+def test_pruned_trials_are_learnt_from() -> None:
+    found = search(trials=15)
+    trials = play(found)[:12]
+    pruned = [trial.ended("pruned", None, {7: trial.value or 0.0}) if trial.number % 2 else trial for trial in trials]
+    assert suggest(found, 12, pruned).trial.params != suggest(found, 12, trials).trial.params
+    assert Trial.from_json(pruned[1].to_json()) == pruned[1]
+
+
+def test_a_space_that_contradicts_the_record_is_refused_with_the_way_out() -> None:
+    recorded = play(search(trials=12))
+    other = search(trials=14, space=lambda suggest: {"clip": suggest.choice("clip", [None, 2.0])})
+    with pytest.raises(SpecError, match="toys: its space is not that of the 12 recorded trials .* rename the search"):
+        Study(other, recorded).ask()
+
+
+@given(some.sets(some.integers(0, 50)))
+def test_sets_of_numbers_survive_being_written_as_ranges(numbers: set[int]) -> None:
+    assert numbers_of(ranges_of(list(numbers))) == tuple(sorted(numbers))
+
+
+@given(some.floats(0, 1, exclude_max=True))
+def test_quasi_random_values_lie_where_they_may(share: float) -> None:
+    assert at(share, CategoricalDistribution(("a", "b"))) == ("a" if share < 0.5 else "b")
+    assert at(share, IntDistribution(2, 10, step=4)) in (2, 6, 10)
+    assert 1 <= at(share, IntDistribution(1, 1000, log=True)) <= 1000
+    assert 1e-5 <= at(share, FloatDistribution(1e-5, 1e-1, log=True)) <= 1e-1 * (1 + 1e-9)
+    assert at(share, FloatDistribution(0, 4)) == pytest.approx(4 * share)
+
+
+def test_quasi_random_points_fill_a_space_more_evenly_than_random_ones() -> None:
+    def empty(sampler: Any) -> int:
+        """Of 16 equal cells, those without a point."""
+        wide = lambda s: {"x": s.real("x", 0, 1), "y": s.real("y", 0, 1)}  # noqa: E731
+        found = search(sampler=sampler, trials=32, space=wide)
+        points = [trial.params for trial in play_any(found)]
+        return 16 - len({(int(4 * p["x"]), int(4 * p["y"])) for p in points})
+
+    assert empty("quasi-random") == 0
+    assert empty("random") > 0
+
+
+def play_any(found: Search) -> list[Trial]:
+    study = Study(found)
+    while study.ask() is not None:
+        pass
+    return list(study.trials.values())
