@@ -20,10 +20,12 @@ from perceiver import (
     Queries,
     variants,
 )
-from perceiver.elements import GridElements
 from perceiver.weights import WeightsError, from_hugging_face, report, to_hugging_face
 
 transformers = pytest.importorskip("transformers")
+PerceiverFourierPositionEncoding = pytest.importorskip(
+    "transformers.models.perceiver.modeling_perceiver"
+).PerceiverFourierPositionEncoding
 
 SIZES = {"d_latents": 32, "num_latents": 12, "num_blocks": 3, "num_self_attends_per_block": 2}
 HEADS = {"num_self_attention_heads": 4, "num_cross_attention_heads": 1}
@@ -116,12 +118,9 @@ def their_results(model, raw):
 
 
 def our_results(model, raw):
-    seen = []
-    self_attends = [layer for block in model.blocks for layer in block]
-    modules = [model.inputs, *model.cross_attends, *self_attends]
-    hooks = [
-        module.register_forward_hook(lambda module, args, output: seen.append(output)) for module in modules
-    ]
+    seen = [model.inputs(raw)]
+    attends = [*model.cross_attends, *(layer for block in model.blocks for layer in block)]
+    hooks = [a.register_forward_hook(lambda module, args, output: seen.append(output)) for a in attends]
     with torch.no_grad():
         logits = model.eval()(raw)
     for hook in hooks:
@@ -129,13 +128,20 @@ def our_results(model, raw):
     return [*seen, logits]
 
 
-def with_their_positions(model, elements):
-    """The Fourier features taken from their elements: in float32 theirs are off by as much as 3e-5, see
-    below."""
-    grid = getattr(model.inputs, "image", model.inputs)
-    if isinstance(grid, GridElements):
-        grid.positions = elements[0, :, -grid.positions.shape[-1] :]
-    return model
+def our_positions(model, raw):
+    """Our Fourier features (m, p), which stand at the end of the elements."""
+    inputs = model.config.inputs
+    positions = getattr(inputs, "grid", inputs).positions
+    return model.eval().inputs(raw)[0, :, -positions.channels(2) :].detach()
+
+
+def give_our_positions(their_model, our_model, raw):
+    """Theirs are off by as much as 3e-5, see below: for the comparison they get ours, if Fourier features
+    they have."""
+    encoding = their_model.perceiver.input_preprocessor.position_embeddings
+    if isinstance(encoding, PerceiverFourierPositionEncoding):
+        features = our_positions(our_model, raw)
+        encoding.forward = lambda *args, **kwargs: features.expand(len(raw), -1, -1)
 
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
@@ -149,9 +155,9 @@ def dtype(request):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_elements_latents_and_logits_are_theirs(kind, dtype):
     their_model, raw = theirs(kind, dtype), raw_inputs(kind, dtype)
-    expected = their_results(their_model, raw)
-    our_model = with_their_positions(from_hugging_face(CONFIGS[kind], their_model.state_dict()), expected[0])
-    given = our_results(our_model, raw)
+    our_model = from_hugging_face(CONFIGS[kind], their_model.state_dict())
+    give_our_positions(their_model, our_model, raw)
+    expected, given = their_results(their_model, raw), our_results(our_model, raw)
     assert len(given) == len(expected)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-10
     for ours, reference in zip(given, expected, strict=True):
@@ -162,9 +168,9 @@ def test_elements_latents_and_logits_are_theirs(kind, dtype):
 @pytest.mark.parametrize(("kind", "max_resolution"), [("fourier", 224), ("conv", 56)])
 def test_positions_are_theirs_up_to_the_rounding_of_their_coordinates(kind, max_resolution, dtype):
     """Their coordinates are float32 in any model, and in float32 their angles are rounded too."""
-    elements = their_results(theirs(kind, dtype), raw_inputs(kind, dtype))[0]
-    inputs = CONFIGS[kind].build().inputs
-    ours = getattr(inputs, "image", inputs).positions
+    raw = raw_inputs(kind, dtype)
+    elements = their_results(theirs(kind, dtype), raw)[0]
+    ours = our_positions(CONFIGS[kind].build(), raw)
     one_rounding = math.pi * max_resolution / 2 * 2**-24
     roundings = 1 if dtype == torch.float64 else 4
     assert (elements[0, :, -ours.shape[-1] :] - ours).abs().max() < roundings * one_rounding
@@ -221,8 +227,7 @@ def test_their_tanh_gelu_is_ours():
     )
     their_model = draw_weights(transformers.PerceiverForImageClassificationFourier(config)).eval()
     raw = raw_inputs("fourier", torch.float32)
-    expected = their_results(their_model, raw)
     our_model = from_hugging_face(replace(IMAGE, gelu="tanh"), their_model.state_dict())
-    given = our_results(with_their_positions(our_model, expected[0]), raw)
-    for ours, reference in zip(given, expected, strict=True):
+    give_our_positions(their_model, our_model, raw)
+    for ours, reference in zip(our_results(our_model, raw), their_results(their_model, raw), strict=True):
         assert (ours - reference).abs().max() / reference.std() < 1e-5
