@@ -23,7 +23,7 @@ def train(arguments: argparse.Namespace) -> int:
     spec.data.open(settings.data)  # a missing data set is said before anything starts
 
     from lab.tracking.mlflow import MlflowTracker
-    from lab.tune import run_one
+    from lab.run import run_one
 
     tracker = MlflowTracker(settings)
     finished = tracker.find([spec.digest]).get(spec.digest)
@@ -43,7 +43,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     settings, resources = Settings.load(), wanted(arguments)
 
     from lab.tracking.mlflow import MlflowTracker
-    from lab.tune import run_sweep
+    from lab.run import run_sweep
 
     if arguments.dry_run:
         return dry_run(found, MlflowTracker(settings))
