@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from lab.optim import lamb
 from lab.optim.lamb import LambOptimizer
 
 LR, BETAS, EPS = 0.1, (0.9, 0.99), 1e-6
@@ -39,9 +40,11 @@ def steps_of_ours(
     return [parameter.detach().numpy() for parameter in parameters]
 
 
+@pytest.mark.parametrize("chunk", [1, 30, 1 << 21])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
-def test_twenty_steps_follow_the_published_formula(weight_decay, dtype, tolerance):
+def test_twenty_steps_follow_the_published_formula(weight_decay, dtype, tolerance, chunk, monkeypatch):
+    monkeypatch.setattr(lamb, "CHUNK", chunk)
     random = np.random.default_rng(0)
     weights = [random.normal(size=shape) for shape in [(5, 7), (3,), (2, 3, 4), ()]]
     gradients = [[random.normal(size=weight.shape) for _ in range(20)] for weight in weights]

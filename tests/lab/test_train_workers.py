@@ -102,6 +102,6 @@ def test_two_workers_interrupted_by_either_end_with_the_same_bits(tmp_path):
 def test_dropout_differs_between_workers():
     masks = []
     for rank in (0, 1):
-        seed_step(0, 5, rank)
+        seed_step(0, 5, Group(rank, 2))
         masks.append(torch.nn.functional.dropout(torch.ones(100)))
     assert not torch.equal(*masks)

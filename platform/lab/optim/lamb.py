@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, overload
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+CHUNK = 1 << 21
+"""elements updated together: enough to fill a device, few enough that scratch memory is used again, not faulted
+in anew, which on a CPU would cost more than the arithmetic"""
 
 Groups: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -20,8 +24,8 @@ class LambOptimizer(Optimizer):
         w ← w − lr · r · u        with the trust ratio r = |w| / |u|, or 1 where either is 0
 
     Decay comes before the trust ratio, as in the official training script (docs/paper.md section 3.2). Every
-    line of the formula is one call for all tensors of a group, so that a step costs a few kernels, not a few
-    per tensor. The number of steps taken is kept per group, since all tensors of a model step together.
+    operation is one call for a whole chunk of tensors. The number of steps taken is kept per group, since all
+    tensors of a model step together.
     """
 
     def __init__(
@@ -45,9 +49,9 @@ class LambOptimizer(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
-            if weights:
-                group["taken"] += 1
-                _update(weights, *self._moments(weights), group)
+            group["taken"] += bool(weights)
+            for chunk in chunks(weights):
+                _update(chunk, *self._moments(chunk), group)
         return loss
 
     def _moments(self, weights: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -61,6 +65,20 @@ class LambOptimizer(Optimizer):
         return [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
 
 
+def chunks(weights: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Successive tensors, about `CHUNK` elements at a time."""
+    chunk: list[Tensor] = []
+    size = 0
+    for weight in weights:
+        chunk.append(weight)
+        size += weight.numel()
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
 def _update(weights: list[Tensor], first: list[Tensor], second: list[Tensor], group: dict[str, Any]) -> None:
     beta1, beta2 = group["betas"]
     gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -68,16 +86,15 @@ def _update(weights: list[Tensor], first: list[Tensor], second: list[Tensor], gr
     torch._foreach_mul_(second, beta2)
     torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
 
+    # u = (m̂ / (√v̂ + eps)) with both corrections taken out of the tensors: fewer passes over the memory.
+    correction = (1 - beta2 ** group["taken"]) ** 0.5
     scale = torch._foreach_sqrt(second)
-    torch._foreach_div_(scale, (1 - beta2 ** group["taken"]) ** 0.5)
-    torch._foreach_add_(scale, group["eps"])
-    updates = list(torch._foreach_div(first, 1 - beta1 ** group["taken"]))
-    torch._foreach_div_(updates, scale)
+    torch._foreach_add_(scale, group["eps"] * correction)
+    updates = list(torch._foreach_div(first, scale))
+    torch._foreach_mul_(updates, correction / (1 - beta1 ** group["taken"]))
     if group["weight_decay"]:
         torch._foreach_add_(updates, weights, alpha=group["weight_decay"])
-
-    torch._foreach_mul_(updates, _trust_ratios(weights, updates))
-    torch._foreach_add_(weights, updates, alpha=-group["lr"])
+    torch._foreach_addcmul_(weights, updates, _trust_ratios(weights, updates), value=-group["lr"])
 
 
 def _trust_ratios(weights: list[Tensor], updates: list[Tensor]) -> list[Tensor]:

@@ -53,8 +53,7 @@ class Group:
     def share_buffers(self, model: nn.Module) -> None:
         """Rank 0's persistent buffers (BatchNorm's running statistics) to all, before they are used or saved.
 
-        On CPU each rank normalises over its own slice of a batch, so a network with BatchNorm depends on
-        `world`.
+        Each rank normalises over its own slice of a batch: a network with BatchNorm depends on `world`.
         """
         if self.world > 1:
             parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
