@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from perceiver.initialise import lecun_linear
+from perceiver.kernels import GridInputs, NormalisedInputs, Projections
 
 Gelu = Literal["tanh", "exact"]
 
@@ -77,14 +78,40 @@ class CrossAttend(nn.Module):
         self.norm_mlp = nn.LayerNorm(latents)
         self.mlp = perceptron(latents, widening, gelu)
 
-    def forward(self, latents: Tensor, elements: Tensor, kept: Tensor | None = None) -> Tensor:
-        """New latents (b, n, d), from the elements that are `kept` (b, m), or from all."""
+    def forward(
+        self,
+        latents: Tensor,
+        elements: Tensor | NormalisedInputs | GridInputs,
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        """New latents (b, n, d), from the elements that are `kept` (b, m), or from all.
+
+        Prepared elements, from which all is taken, cost less and give the same (`perceiver.kernels`).
+        """
         query = self.query(self.norm_latents(latents))
-        inputs = self.norm_inputs(elements)
-        taken = self.out(attend(query, self.key(inputs), self.value(inputs), heads=self.heads, kept=kept))
+        if isinstance(elements, Tensor):
+            inputs = self.norm_inputs(elements)
+            taken = attend(query, self.key(inputs), self.value(inputs), heads=self.heads, kept=kept)
+        else:
+            assert kept is None
+            projections = self.projections()
+            taken = projections.unfold_context(elements.attend(projections.fold_query(query)))
+        taken = self.out(taken)
         latents = latents + taken if self.residual else taken
         refined: Tensor = latents + self.mlp(self.norm_mlp(latents))
         return refined
+
+    def projections(self) -> Projections:
+        """What keys and values are made with."""
+        return Projections(
+            norm_scale=self.norm_inputs.weight,
+            norm_offset=self.norm_inputs.bias,
+            key_weight=self.key.weight,
+            key_bias=self.key.bias,
+            value_weight=self.value.weight,
+            value_bias=self.value.bias,
+            heads=self.heads,
+        )
 
 
 class SelfAttend(nn.Module):

@@ -13,6 +13,8 @@ from perceiver.attention import CrossAttend, SelfAttend
 from perceiver.decoder import Decoder
 from perceiver.initialise import truncated_normal_
 from perceiver.io_inputs import ByteElements
+from perceiver.kernels import AttentionPath, Choice, choose
+from perceiver.paths import cross_attend_shape, see
 from perceiver.sharing import modules
 
 if TYPE_CHECKING:
@@ -25,7 +27,12 @@ class Perceiver(nn.Module):
     The layer of the logits starts at zero, as in the official code; so the first loss is that of the uniform
     guess. Modules that serve several places stand once in `cross_attends` and `blocks`, and once in the state
     dict.
+
+    `attention_path` says how cross-attends are computed: "auto" takes the cheapest of the exact ways, see
+    `explain`. It may be set at any time, and changes no result beyond rounding.
     """
+
+    attention_path: AttentionPath = "auto"
 
     def __init__(self, config: PerceiverConfig) -> None:
         super().__init__()
@@ -66,17 +73,26 @@ class Perceiver(nn.Module):
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Logits (b, num_classes) of a raw batch. Raises InputError."""
-        elements = self.inputs(inputs).to(self.latents.dtype)
+        shape = cross_attend_shape(self, inputs)
+        elements = see(self.inputs, inputs, choose(shape, self.attention_path).path, dtype=self.latents.dtype)
         kept = None
         if isinstance(self.inputs, ByteElements) and isinstance(inputs, Tensor):
             kept = self.inputs.kept(inputs)
-        latents = repeat(self.latents, "n d -> b n d", b=len(elements))
+        latents = repeat(self.latents, "n d -> b n d", b=shape.batch)
         for place in self.places:
             if place.kind == "cross_attend":
                 latents = self.cross_attends[place.module](latents, elements, kept)
             else:
                 latents = self.blocks[place.module](latents)
         return self.logits(latents)
+
+    def explain(self, batch: int = 1) -> Choice:
+        """How the cross-attends of a batch of that size would be computed now, and why.
+
+        >>> PerceiverConfig(Image(224, 224, positions=Fourier(64, 224))).build().explain()
+        Choice(path='factorised', reason='positions on a grid need no features per element; ...')
+        """
+        return choose(cross_attend_shape(self, None, batch=batch), self.attention_path)
 
     def logits(self, latents: Tensor) -> Tensor:
         """Logits (b, num_classes) of the last latents (b, n, d); of a decoder, perhaps one row per query."""

@@ -13,6 +13,8 @@ from typing import Literal
 
 import torch
 
+from perceiver.errors import require_choice
+
 Path = Literal["plain", "absorbed", "factorised"]
 AttentionPath = Literal["auto", "plain", "absorbed", "factorised"]
 
@@ -31,6 +33,8 @@ CHANNELS_PER_DATA_CHANNEL = 8
 MOST_DATA_CHANNELS = 16
 """Of the Triton kernels, which walk them one by one."""
 
+HAS_TRITON = find_spec("triton") is not None
+
 
 @dataclass(frozen=True)
 class CrossAttendShape:
@@ -38,7 +42,7 @@ class CrossAttendShape:
 
     `grid_axes` are the sizes of a grid whose positions follow from its axes (Fourier), else None; `half` says
     that autocast halves the precision; `trained_elements` that elements need gradients (learned positions,
-    modality vectors).
+    modality vectors), `masked` that some are not to be attended to.
     """
 
     batch: int
@@ -50,6 +54,7 @@ class CrossAttendShape:
     heads: int
     grid_axes: tuple[int, ...] | None
     trained_elements: bool = False
+    masked: bool = False
     dropout: float = 0.0
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
@@ -80,7 +85,13 @@ class Choice:
 
 
 def choose(shape: CrossAttendShape, wanted: AttentionPath = "auto") -> Choice:
-    """The path of a cross-attend; a path that is wanted but does not apply falls back, saying so."""
+    """The path of a cross-attend; a path that is wanted but does not apply falls back, saying so.
+
+    Raises ConfigError for a path there is none of.
+    """
+    require_choice("Perceiver", "attention_path", wanted, AttentionPath)
+    if shape.masked:
+        return Choice("plain", "some elements are not attended to")
     if shape.dropout:
         return Choice("plain", "with attention dropout the rows of weights no longer sum to one")
     if wanted == "auto":
@@ -96,7 +107,7 @@ def _cheapest(shape: CrossAttendShape) -> Choice:
     if obstacle is None:
         return _factorised(shape, "positions on a grid need no features per element")
     if shape.work < SMALLEST_WORK:
-        return Choice("plain", f"{shape.work:,} products are too few to save on")
+        return Choice("plain", "too few products to save on")
     if shape.saving < SMALLEST_SAVING:
         return Choice("plain", f"absorbing the projections saves too little ({shape.saving:.2f}); {obstacle}")
     return Choice("absorbed", f"{shape.saving:.2f} times fewer products; {obstacle}")
@@ -134,7 +145,7 @@ def triton_obstacle(device: str, dtype: torch.dtype, *, data_channels: int) -> s
         return "the Triton kernels work in float32"
     if data_channels > MOST_DATA_CHANNELS:
         return f"the Triton kernels take {MOST_DATA_CHANNELS} data channels, not {data_channels}"
-    if find_spec("triton") is None:
+    if not HAS_TRITON:
         return "Triton is not installed"
     return None
 

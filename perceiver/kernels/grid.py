@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
@@ -21,10 +22,7 @@ from perceiver.errors import InputError
 
 
 class GridPositions(NamedTuple):
-    """Tables rows (r, c) and columns (w, c) of position features.
-
-    A channel of an element is zero in one of them, and in both where it holds data.
-    """
+    """Tables rows (r, p) and columns (w, p) of p position features, each zero in one of the two."""
 
     rows: Tensor
     columns: Tensor
@@ -35,7 +33,7 @@ class Grid(NamedTuple):
 
     keys (b, r, x + 3, w):   x / deviation, 1 / deviation, 1, log2(1 / deviation)
     values (b, r, x + 2, w): x, 1, deviation
-    rows (r, c), columns (w, c): the tables of GridPositions
+    rows (r, c), columns (w, c): the tables of GridPositions, zero in the data channels
     """
 
     keys: Tensor
@@ -62,21 +60,19 @@ class Grid(NamedTuple):
         )
 
 
-def grid_positions(
-    tables: Sequence[Tensor], channel_axes: Sequence[int], data_channels: int
-) -> GridPositions:
+def grid_positions(tables: Sequence[Tensor], axis_of: Sequence[int]) -> GridPositions:
     """Positions from one table of features (size, p_a) per axis of the grid, the last axis fastest.
 
-    `channel_axes` tells of each position channel of an element to which axis it belongs; the channels of one
-    axis have the order of its table. Raises InputError if they disagree.
+    `axis_of` tells of each feature of an element to which axis it belongs; the features of one axis have the
+    order of its table. Raises InputError if they disagree.
     """
-    owned = [[k for k, axis in enumerate(channel_axes) if axis == a] for a in range(len(tables))]
+    owned = [[k for k, axis in enumerate(axis_of) if axis == a] for a in range(len(tables))]
     if [table.shape[1] for table in tables] != [len(channels) for channels in owned]:
         expected, given = [len(channels) for channels in owned], [tuple(table.shape) for table in tables]
-        raise InputError(f"tables must have {expected} features, as channel_axes says, given shapes {given}")
-    placed = [table.new_zeros(len(table), data_channels + len(channel_axes)) for table in tables]
+        raise InputError(f"tables must have {expected} features, as axis_of says, given shapes {given}")
+    placed = [table.new_zeros(len(table), len(axis_of)) for table in tables]
     for table, channels, wide in zip(tables, owned, placed, strict=True):
-        wide[:, [data_channels + k for k in channels]] = table
+        wide[:, channels] = table
     *leading, columns = placed
     rows = columns.new_zeros(1, columns.shape[1])
     for table in leading:
@@ -100,7 +96,7 @@ def prepare(
     precision of the tables, float32 at least. Raises InputError if m is not the grid's.
     """
     dtype = torch.promote_types(positions.rows.dtype, torch.float32)
-    rows, columns = positions.rows.to(dtype), positions.columns.to(dtype)
+    rows, columns = (F.pad(table.to(dtype), (data.shape[-1], 0)) for table in positions)
     if data.shape[1] != len(rows) * len(columns):
         raise InputError(
             f"data must have the grid's {len(rows)} x {len(columns)} elements, given {data.shape[1]}"

@@ -31,7 +31,7 @@ class GridInputs:
         projection, which applies as well to the few queries and results. No gradient goes to the elements.
         """
         centred = _centre(queries.to(self.grid.keys.dtype))
-        return _centre(_attend(centred, *self.grid)[0])
+        return _centre(_attend(centred, *self.grid)[0]).to(queries.dtype)
 
 
 def _centre(channels: Tensor) -> Tensor:

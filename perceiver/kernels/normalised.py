@@ -27,11 +27,10 @@ class NormalisedInputs:
 
     def attend(self, queries: Tensor) -> Tensor:
         """softmax(q zhat') zhat over the normalised elements zhat: queries (b, n, c) -> (b, n, c)."""
-        queries = queries.to(self.elements.dtype)
-        if queries.device.type != "cpu":
-            return _fused(queries, self.elements)
-        attended: Tensor = _normalised_attend(queries.contiguous(), self.elements)
-        return attended
+        q = queries.to(self.elements.dtype)
+        on_cpu = q.device.type == "cpu"
+        attended = _normalised_attend(q.contiguous(), self.elements) if on_cpu else _fused(q, self.elements)
+        return attended.to(queries.dtype)
 
 
 def normalise(elements: Tensor, *, eps: float = 1e-5) -> NormalisedInputs:

@@ -88,7 +88,7 @@ def cross_attend_case():
             query=sharpness * normal(batch, latents, k),
             data=data,
             elements=elements,
-            positions=grid_positions(*axis_features(axes, fourier), data_channels),
+            positions=grid_positions(*axis_features(axes, fourier)),
             projections=Projections(
                 norm_scale=1 + 0.1 * normal(c),
                 norm_offset=0.1 * normal(c),

@@ -155,7 +155,7 @@ def test_the_compiler_sees_one_operator_without_graph_breaks(cross_attend_case, 
 
 def test_tables_that_do_not_fit_the_channels_are_refused():
     with pytest.raises(InputError, match=r"tables must have \[2, 1\] features"):
-        grid_positions([torch.zeros(4, 2), torch.zeros(5, 2)], [0, 1, 0], 3)
+        grid_positions([torch.zeros(4, 2), torch.zeros(5, 2)], [0, 1, 0])
 
 
 def test_data_of_another_grid_is_refused(cross_attend_case):
