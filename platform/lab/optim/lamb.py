@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 CHUNK = 1 << 21
-"""elements updated together: enough to fill a device, few enough that scratch memory is used again, not faulted
-in anew, which on a CPU would cost more than the arithmetic"""
+"""elements updated together: enough to fill a device, few enough that scratch memory is used again and
+not faulted in anew, which on a CPU would cost more than the arithmetic"""
 
 Groups: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
 
