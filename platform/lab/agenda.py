@@ -24,7 +24,8 @@ class Job:
 
 
 class Agenda(Protocol):
-    """The jobs of a sweep in order. Jobs that the record has settled already are among them: ask the record."""
+    """The jobs of a sweep in order. Jobs that the record has settled already are among them: ask the
+    record."""
 
     @property
     def total(self) -> int:
@@ -67,18 +68,23 @@ class AblationAgenda:
 
 
 class SearchAgenda:
-    """The trials of a search: those that were begun first, with what they had been given, then new suggestions.
+    """The trials of a search: those that were begun first, with what they had been given, then new
+    suggestions.
 
-    Each trial is kept as a tag of the parent run, under the digest of the base, so that a search around another base
-    begins anew.
+    Each trial is kept as a tag of the parent run, under the digest of the base, so that a search around
+    another base begins anew.
     """
 
     def __init__(self, search: Search, tracker: Tracker, parent: RunRecord) -> None:
         self.search, self.tracker, self.parent = search, tracker, parent
         self.prefix = f"trial.{search.base.digest}."
-        recorded = [Trial.from_json(text) for name, text in parent.tags.items() if name.startswith(self.prefix)]
+        recorded = [
+            Trial.from_json(text) for name, text in parent.tags.items() if name.startswith(self.prefix)
+        ]
         self.study = Study(search, sorted(recorded, key=lambda trial: trial.number))
-        self._unfinished = [t for t in self.study.trials.values() if t.outcome == "running" and t.number < search.trials]
+        self._unfinished = [
+            t for t in self.study.trials.values() if t.outcome == "running" and t.number < search.trials
+        ]
         self._refused = {t.number: "found out before" for t in self.ended if not t.digest}
 
     @property
@@ -104,7 +110,9 @@ class SearchAgenda:
             self._keep(replace(suggestion.trial, digest=spec.digest))
             return self._job(suggestion)
         if self._refused and len(self._refused) == len(self.study.trials):
-            raise SpecError(f"{self.search.name}: no suggestion makes an experiment: {[*self._refused.values()][-1]}")
+            raise SpecError(
+                f"{self.search.name}: no suggestion makes an experiment: {[*self._refused.values()][-1]}"
+            )
         return None
 
     def settle(self, job: Job, run: RunRecord) -> None:
@@ -129,7 +137,9 @@ class SearchAgenda:
 
     def _job(self, suggestion: Suggestion) -> Job:
         tags = {"sweep": self.search.name, "scale": self.search.scale, "trial": str(suggestion.trial.number)}
-        shown = " ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in suggestion.trial.params.items())
+        shown = " ".join(
+            f"{name.rpartition('.')[2]}={_short(value)}" for name, value in suggestion.trial.params.items()
+        )
         title = f"trial {suggestion.trial.number} {shown}"
         return Job(suggestion.spec(self.search), title, tags, suggestion.trial.number)
 

@@ -1,6 +1,7 @@
 """A Ray to work with: the cluster that RAY_ADDRESS names, or one of its own on this machine.
 
-The local one listens on 127.0.0.1 alone, behind a token made for it, and ends with the process that started it.
+The local one listens on 127.0.0.1 alone, behind a token made for it, and ends with the process that started
+it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def connected(settings: Settings, resources: Resources, *, groups: bool) -> Iter
     """Ray for as long as the context lasts; one that is there already is used and left.
 
     groups: whether worker groups (Ray Train) will run, which cannot be cleaned up without the dashboard.
-    Raises SpecError where a run could never be placed on this machine, LabError where the cluster does not answer.
+    Raises SpecError where a run could never be placed on this machine, LabError where the cluster does not
+    answer.
     """
     if ray.is_initialized():
         yield
@@ -86,12 +88,18 @@ def connected(settings: Settings, resources: Resources, *, groups: bool) -> Iter
 
 
 def concurrent(resources: Resources) -> int:
-    """How many runs go on at a time: as many as asked for, else as fit into the Ray that is up, at least one."""
+    """How many runs go on at a time: as many as asked for, else as fit into the Ray that is up, at least
+    one."""
     if resources.concurrent is not None:
         return resources.concurrent
     there = ray.cluster_resources()
     needs = {"CPU": resources.workers * resources.cpus, "GPU": resources.workers * resources.gpus}
-    return max(1, min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need) if any(needs.values()) else 1)
+    return max(
+        1,
+        min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need)
+        if any(needs.values())
+        else 1,
+    )
 
 
 class RemoteRecorder:
@@ -109,7 +117,9 @@ class RemoteRecorder:
             ray.get(self._handle.release.remote(run_id))
         except ray.exceptions.RayActorError as fault:
             words = str(fault).strip().partition("\n")[0]
-            raise RecordError(f"the process that writes the record has died ({words}): repeat the command.") from None
+            raise RecordError(
+                f"the process that writes the record has died ({words}): repeat the command."
+            ) from None
 
     def request_stop(self) -> None:
         self._handle.request_stop.remote()
@@ -127,7 +137,8 @@ def recorder(connect: Callable[[], Tracker]) -> RemoteRecorder:
 
 
 class ActorSink:
-    """A `Sink` into a recorder elsewhere; calls of it say whether training should stop. Can be sent to workers."""
+    """A `Sink` into a recorder elsewhere; calls of it say whether training should stop. Can be sent to
+    workers."""
 
     def __init__(self, handle: Any, run_id: str) -> None:
         self._handle, self._run_id = handle, run_id
@@ -160,7 +171,9 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as fault:
-        raise LabError(f"no Ray at {address} ({str(fault).splitlines()[0]}): correct or unset RAY_ADDRESS.") from None
+        raise LabError(
+            f"no Ray at {address} ({str(fault).splitlines()[0]}): correct or unset RAY_ADDRESS."
+        ) from None
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""One command's way through a sweep: what is run next, and what becomes of it. Knows nothing of who runs it."""
+"""One command's way through a sweep: what is run next, and what becomes of it. Knows nothing of who runs
+it."""
 
 from __future__ import annotations
 
@@ -139,11 +140,14 @@ class Drive:
         """Propose nothing more, and ask those who train to stop."""
         if self._recorder is not None and not self.stopped:
             self.stopped = True
-            self.say(f"stopping: {len(self._running)} runs write their checkpoints (Ctrl-C again gives them up)")
+            self.say(
+                f"stopping: {len(self._running)} runs write their checkpoints (Ctrl-C again gives them up)"
+            )
             self._recorder.request_stop()
 
     def close(self) -> None:
-        """Leave nothing open: runs given up are stopped, and the parent is complete if the sweep is. Once is enough."""
+        """Leave nothing open: runs given up are stopped, and the parent is complete if the sweep is. Once is
+        enough."""
         if self._closed:
             return
         self._closed = True

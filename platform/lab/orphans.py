@@ -1,7 +1,7 @@
 """Ends what a killed driver leaves of its local Ray.
 
-Most of Ray dies with its driver, but its agents look for a dead server for a minute first, and the session folder
-stays. A small process of its own waits for the driver's end, whatever that is, and then clears up.
+Most of Ray dies with its driver, but its agents look for a dead server for a minute first, and the session
+folder stays. A small process of its own waits for the driver's end, whatever that is, and then clears up.
 
     python -m lab.orphans MARK FOLDER <&pipe     # until end of file, then: end all processes that carry MARK
 """

@@ -9,8 +9,8 @@ from lab.errors import SpecError
 
 @dataclass(frozen=True)
 class Resources:
-    """workers: training processes per run · cpus, gpus: per worker (fractions share a device) · concurrent: runs of a
-    sweep at a time, None for as many as fit."""
+    """workers: training processes per run · cpus, gpus: per worker (fractions share a device) · concurrent:
+    runs of a sweep at a time, None for as many as fit."""
 
     workers: int = 1
     cpus: float = 1
@@ -26,7 +26,8 @@ class Resources:
             raise SpecError(f"--concurrent must be 1 or more, got {self.concurrent}.")
 
     def require_room(self, cpus: int) -> None:
-        """Raises SpecError if one run needs more CPUs than the only machine there is has: it would wait for ever."""
+        """Raises SpecError if one run needs more CPUs than the only machine there is has: it would wait for
+        ever."""
         if (needed := self.workers * self.cpus) > cpus:
             raise SpecError(
                 f"{self.workers} workers of {self.cpus:g} CPUs need {needed:g}, this machine has {cpus}: "

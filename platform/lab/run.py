@@ -1,4 +1,5 @@
-"""Runs one experiment, or what is missing of a sweep. Identity is by digest; repeating the command is the resume."""
+"""Runs one experiment, or what is missing of a sweep. Identity is by digest; repeating the command is the
+resume."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def run_one(
 ) -> RunRecord:
     """Train one experiment on a Ray Train worker group, or return its finished run.
 
-    Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped, and RunTaken.
+    Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped, and
+    RunTaken.
     """
     from lab import cluster
     from lab.train.distributed import launch
@@ -58,21 +60,27 @@ def run_sweep(
 ) -> list[RunRecord]:
     """Run what is missing of a sweep; return the runs of all its jobs, as they were settled.
 
-    Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one line per
-    run that ends. Raises RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
-    all that were training have written their checkpoints.
+    Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one
+    line per run that ends. Raises RunTaken while another process runs this sweep, and Interrupted after the
+    first Ctrl-C, when all that were training have written their checkpoints.
     """
     _prepare(resources, settings, tracker)
     kind = "search" if isinstance(sweep, Search) else "ablation"
     parent = tracker.group(sweep.name, kind=kind, scale=sweep.scale, owner=this_process())
-    agenda: Agenda = SearchAgenda(sweep, tracker, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
-    drive = Drive(sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress)
+    agenda: Agenda = (
+        SearchAgenda(sweep, tracker, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
+    )
+    drive = Drive(
+        sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress
+    )
     with closing(drive):
         if drive.anything_left():
             from lab.tune import cluster, conduct
 
             with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.workers > 1):
-                drive.attach(cluster.recorder(partial(MlflowTracker, settings)), cluster.concurrent(resources))
+                drive.attach(
+                    cluster.recorder(partial(MlflowTracker, settings)), cluster.concurrent(resources)
+                )
                 with closing(drive):  # while the recorder is there
                     conduct(drive, stop)
     progress(f"{sweep.name}: {drive.tally.line()}, {drive.tally.reused} of them on record before")
@@ -80,7 +88,8 @@ def run_sweep(
         progress(f"{sweep.name}: trial {trial} makes no experiment: {reason}")
     if drive.stopped:
         raise Interrupted(
-            f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; the same command continues."
+            f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; "
+            "the same command continues."
         )
     return list(drive.runs.values())
 
@@ -101,6 +110,8 @@ def _closed_as(tracker: Tracker, run: RunRecord) -> Iterator[None]:
         tracker.end(run.run_id, Status.STOPPED, reason=str(stop))
         raise
     except BaseException as fault:
-        tracker.end(run.run_id, Status.FAILED, reason=str(fault).splitlines()[0] if str(fault) else repr(fault))
+        tracker.end(
+            run.run_id, Status.FAILED, reason=str(fault).splitlines()[0] if str(fault) else repr(fault)
+        )
         raise
     tracker.end(run.run_id, Status.COMPLETE)

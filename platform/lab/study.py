@@ -1,7 +1,8 @@
 """What a search tries next: the only door to Optuna besides `tune`.
 
-A suggestion is a pure function of the search, the number of the trial and what had been seen by then. So nothing has
-to be kept alive or restored: the recorded trials are the state, and the sequence can be derived again and compared.
+A suggestion is a pure function of the search, the number of the trial and what had been seen by then. So
+nothing has to be kept alive or restored: the recorded trials are the state, and the sequence can be derived
+again and compared.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Trial:
     intermediate: Mapping[int, float] = field(default_factory=dict)
     """step -> objective, for a pruned trial"""
 
-    def ended(self, outcome: Outcome, value: float | None = None, intermediate: Mapping[int, float] | None = None) -> Self:
+    def ended(
+        self, outcome: Outcome, value: float | None = None, intermediate: Mapping[int, float] | None = None
+    ) -> Self:
         """The trial with its result. A value that is no number makes it a failed one."""
         if outcome == "complete" and (value is None or math.isnan(value)):
             outcome, value = "failed", None
@@ -106,16 +109,17 @@ class Study:
     @property
     def best(self) -> Trial | None:
         """The complete trial with the best value, the first of equals."""
-        done = [trial for trial in self.trials.values() if trial.outcome == "complete" and trial.value is not None]
+        done = [
+            trial for trial in self.trials.values() if trial.outcome == "complete" and trial.value is not None
+        ]
         sign = -1 if self.search.direction == "maximize" else 1
         return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
 
 def suggest(search: Search, number: int, trials: Sequence[Trial]) -> Suggestion:
-    """What trial `number` tries, given the trials before it: those that have ended count with their results, the
-    others as still running. Costs time proportional to their number."""
+    """What trial `number` tries, given the trials before it: those that have ended count with their results,
+    the others as still running. Costs time proportional to their number."""
     before = [trial for trial in trials if trial.number < number]
-    # The search's name makes two searches with one seed differ, and nothing but the number differs within one.
     study = optuna.create_study(direction=search.direction, sampler=sampler(search, number))
     for trial in sorted(before, key=lambda trial: trial.number):
         study.add_trial(frozen(trial))
@@ -124,8 +128,11 @@ def suggest(search: Search, number: int, trials: Sequence[Trial]) -> Suggestion:
     try:
         changes = search.space(suggest_from)
     except ValueError as fault:
+        if not before or ("value space" not in str(fault) and "distribution" not in str(fault)):
+            raise
         raise SpecError(
-            f"{search.name}: its space is not that of the {len(before)} recorded trials ({fault}): rename the search."
+            f"{search.name}: its space is not that of the {len(before)} recorded trials ({fault}): "
+            "give the search another name."
         ) from None
     trial = Trial(
         number=number,
@@ -142,12 +149,14 @@ def again(search: Search, trial: Trial) -> Changes:
 
 
 def replay(search: Search, trials: Sequence[Trial]) -> list[int]:
-    """The numbers of the recorded trials that the search would not suggest again from what they had seen: none, unless
-    the search, its seed or the sampler's code is another one."""
+    """The numbers of the recorded trials that the search would not suggest again from what they had seen:
+    none, unless the search, its seed or the sampler's code is another one."""
     odd = []
     for trial in trials:
         known = [
-            other if other.number in set(trial.seen) else replace(other, outcome="running", value=None, intermediate={})
+            other
+            if other.number in set(trial.seen)
+            else replace(other, outcome="running", value=None, intermediate={})
             for other in trials
             if other.number < trial.number
         ]
@@ -172,7 +181,7 @@ def sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
                 return optuna.samplers.TPESampler(seed=seed)
 
 
-class Sobol(optuna.samplers.BaseSampler):
+class Sobol(optuna.samplers.BaseSampler):  # type: ignore[misc]
     """Point n of one scrambled Sobol sequence for trial n; its j-th coordinate for the j-th thing asked."""
 
     DIMENSIONS = 64
@@ -180,7 +189,9 @@ class Sobol(optuna.samplers.BaseSampler):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         return {}
 
     def sample_relative(
@@ -198,7 +209,7 @@ class Sobol(optuna.samplers.BaseSampler):
         return at(float(point[len(trial.params) % self.DIMENSIONS]), param_distribution)
 
 
-def at(share: float, among: BaseDistribution) -> Any:
+def at(share: float, among: Any) -> Any:
     """The value a share in [0, 1) of the way through a distribution."""
     if isinstance(among, CategoricalDistribution):
         return among.choices[int(share * len(among.choices))]
@@ -207,9 +218,9 @@ def at(share: float, among: BaseDistribution) -> Any:
     if isinstance(among, IntDistribution) and not among.log:
         return among.low + among.step * int(share * ((among.high - among.low) // among.step + 1))
     low, high = (math.log(among.low), math.log(among.high)) if among.log else (among.low, among.high)
-    value = low + share * (high - low)
-    value = math.exp(value) if among.log else value
-    return min(max(round(value), among.low), among.high) if isinstance(among, IntDistribution) else value
+    value = math.exp(low + share * (high - low)) if among.log else low + share * (high - low)
+    value = round(value) if isinstance(among, IntDistribution) else value
+    return type(value)(min(max(value, among.low), among.high))
 
 
 def frozen(trial: Trial) -> FrozenTrial:
@@ -218,7 +229,9 @@ def frozen(trial: Trial) -> FrozenTrial:
         state=STATES[trial.outcome],
         value=trial.value if trial.outcome == "complete" else None,
         params=dict(trial.params),
-        distributions={n: optuna.distributions.json_to_distribution(text) for n, text in trial.ranges.items()},
+        distributions={
+            n: optuna.distributions.json_to_distribution(text) for n, text in trial.ranges.items()
+        },
         intermediate_values=dict(trial.intermediate),
     )
 
@@ -235,10 +248,10 @@ class _FromTrial:
         return options[self._trial.suggest_categorical(name, list(range(len(options))))]
 
     def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._trial.suggest_int(name, low, high, step=step, log=log)
+        return int(self._trial.suggest_int(name, low, high, step=step, log=log))
 
     def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._trial.suggest_float(name, low, high, log=log)
+        return float(self._trial.suggest_float(name, low, high, log=log))
 
 
 def ranges_of(numbers: Sequence[int]) -> str:
@@ -259,5 +272,3 @@ def numbers_of(text: str) -> tuple[int, ...]:
         low, _, high = part.partition("-")
         found += range(int(low), int(high or low) + 1)
     return tuple(found)
-
-

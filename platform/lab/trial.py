@@ -45,8 +45,9 @@ class Work:
 
 
 def run(work: Work, report: Report) -> dict[str, Any]:
-    """One experiment, to its end or until it is asked to stop. Raises nothing of its own faults, so that the process
-    serves the next trial too; SystemExit where the scheduler has ended the trial and listens no more."""
+    """One experiment, to its end or until it is asked to stop. Raises nothing of its own faults, so that the
+    process serves the next trial too; SystemExit where the scheduler has ended the trial and listens no
+    more."""
     reporter = Reporter(work, report)
     metrics: dict[str, float] = {}
     result: dict[str, Any]
@@ -59,7 +60,11 @@ def run(work: Work, report: Report) -> dict[str, Any]:
         result = {"outcome": Status.FAILED.value, "reason": str(fault)}
     except Exception as fault:  # a model may raise anything, and no run may sink the sweep
         reason = f"{type(fault).__name__}: {fault}".splitlines()[0]
-        result = {"outcome": Status.FAILED.value, "reason": reason, "traceback": traceback.format_exc()[-4000:]}
+        result = {
+            "outcome": Status.FAILED.value,
+            "reason": reason,
+            "traceback": traceback.format_exc()[-4000:],
+        }
     if reporter.pruned:
         raise SystemExit(0)
     return result | reporter.final(metrics)
@@ -76,7 +81,12 @@ def _train(work: Work, reporter: Reporter) -> dict[str, float]:
                 reporter.evaluated(event.step, event.metrics)
 
         return launch(
-            work.spec, work.resources, work.settings, work.sink, on_event=heard, should_stop=reporter.should_stop
+            work.spec,
+            work.resources,
+            work.settings,
+            work.sink,
+            on_event=heard,
+            should_stop=reporter.should_stop,
         )
     from torch import set_num_threads
 

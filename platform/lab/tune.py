@@ -1,7 +1,7 @@
 """Ray Tune at the work of a drive: the door to Tune.
 
-Tune places the trials, keeps their processes for the next ones and, in a search, lets a scheduler stop the worse ones
-early. What runs, and what a run is, is not its business: its own state is thrown away.
+Tune places the trials, keeps their processes for the next ones and, in a search, lets a scheduler stop the
+worse ones early. What runs, and what a run is, is not its business: its own state is thrown away.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from lab.trial import EVALUATION, run
 
 __all__ = ["cluster", "conduct"]
 
+ON_THE_HEAD = {"node:__internal_head__": 0.001}
+"""where the drivers of worker groups sit: on the node that outlives the others, using none of the workers' CPUs"""
 CRASHES = 2
 """times that a trial whose process died is started again, from its checkpoint"""
 
@@ -36,7 +38,7 @@ def trial(config: dict[str, Any]) -> dict[str, Any]:
 def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
     """Let Tune run what a drive proposes, until it proposes no more."""
     alone = drive.resources.workers == 1
-    placed = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus} if alone else {"CPU": 0}
+    placed = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus} if alone else ON_THE_HEAD
     storage = tempfile.mkdtemp(prefix="lab-tune-")
     try:
         tune.Tuner(

@@ -1,4 +1,5 @@
-"""What every record of runs promises. The same suite for each implementation, with the real thing behind it."""
+"""What every record of runs promises. The same suite for each implementation, with the real thing behind
+it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.lab.toy import ToyModel, toy_spec
 
 from lab.errors import RecordError, RunTaken
 from lab.settings import Settings
@@ -24,6 +24,7 @@ from lab.spec import ExperimentSpec
 from lab.tracking.lease import owner_of, this_process
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.tracker import LEASE_SECONDS, Scalar, Status, Tracker
+from tests.lab.toy import ToyModel, toy_spec
 
 ME = this_process()
 ELSEWHERE = "another-host:1:1"
@@ -55,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         str(home / "files"),
     ]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with open(home / "log", "wb") as log:
+    with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True, env=os.environ | quiet, cwd=home
         )
@@ -75,7 +76,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An embedded database. Making one takes seconds, so that each test has an experiment of its own in it."""
+    """An embedded database. Making one takes seconds, so that each test has an experiment of its own in
+    it."""
     return f"sqlite:///{tmp_path_factory.mktemp('embedded')}/record.db"
 
 
@@ -129,7 +131,7 @@ def test_beginning_a_complete_run_returns_it_with_its_results(tracker: Tracker) 
     again = begin(tracker, toy_spec())
     assert (again.run_id, again.status, again.attempts) == (first.run_id, Status.COMPLETE, 1)
     assert again.metrics == {"validation/top1": 0.75}
-    assert again.ended is not None and again.ended >= again.started
+    assert (again.ended or 0) >= again.started
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.STOPPED, Status.PRUNED])
@@ -208,7 +210,8 @@ def test_values_survive_whatever_they_are(tracker: Tracker) -> None:
     run = begin(tracker, toy_spec())
     tracker.log(run.run_id, [Scalar("x", 1, math.inf), Scalar("x", 2, -math.inf), Scalar("x", 3, math.nan)])
     values = [value for _, value in tracker.history(run.run_id, "x")]
-    assert values[:2] == [math.inf, -math.inf] and math.isnan(values[2])
+    assert values[:2] == [math.inf, -math.inf]
+    assert math.isnan(values[2])
 
 
 def test_more_values_than_fit_into_one_call_all_arrive(tracker: Tracker) -> None:
@@ -237,7 +240,8 @@ def test_a_sweep_has_one_parent_per_scale_which_is_taken_like_a_run(tracker: Tra
     assert again.run_id == first.run_id != other.run_id
     assert again.status is Status.RUNNING
     known = tracker.parent("table6", kind="ablation", scale="paper")
-    assert known is not None and known.run_id == other.run_id
+    assert known is not None
+    assert known.run_id == other.run_id
     assert tracker.parent("table7", kind="ablation", scale="paper") is None
 
 

@@ -19,16 +19,16 @@ from tests.lab.toy import ToyModel, toy_spec
 
 
 def space(suggest: Suggest) -> Mapping[str, Any]:
-    changes = {
+    """Every kind of question, one of them asked only after a certain answer."""
+    model = suggest.choice("model", [ToyModel(), ToyModel(dropout=0.1)])
+    changes: dict[str, Any] = {
         "optimizer.lr": suggest.real("optimizer.lr", 1e-4, 1e-1, log=True),
-        "model.hidden": suggest.integer("model.hidden", 2, 64, log=True),
-        "model": suggest.choice("model", [ToyModel(), ToyModel(dropout=0.1)]),
+        "model": replace(model, hidden=suggest.integer("model.hidden", 2, 64, log=True)),
         "clip": suggest.choice("clip", [None, 1.0]),
     }
     if changes["clip"] is None:
-        changes["seed"] = suggest.integer("seed", 0, 8, step=4)
-    changes["model.hidden"], changes["model"] = None, replace(changes["model"], hidden=changes["model.hidden"])
-    return {name: value for name, value in changes.items() if name != "model.hidden"}
+        changes["batch_size"] = suggest.integer("batch_size", 2, 10, step=4)
+    return changes
 
 
 def search(**changes: Any) -> Search:
@@ -60,7 +60,9 @@ def test_the_same_search_makes_the_same_suggestions(sampler: Any, ahead: int) ->
     trials = play(found, ahead=ahead)
     assert trials == play(found, ahead=ahead)
     assert replay(found, trials) == []
-    assert len({str(trial.params) for trial in trials}) == 16, "no suggestion comes twice in a space this wide"
+    assert len({str(trial.params) for trial in trials}) == 16, (
+        "no suggestion comes twice in a space this wide"
+    )
 
 
 def test_a_gaussian_process_search_replays_too() -> None:
@@ -106,12 +108,9 @@ def test_a_recorded_trial_stands_for_the_same_changes() -> None:
         assert again(found, Trial.from_json(suggestion.trial.to_json())) == suggestion.changes
 
 
-def test_learning_from_results_beats_not_learning() -> None:
-    def best(sampler: Any) -> float:
-        values = [max(t.value or 0 for t in play(search(sampler=sampler, trials=40, seed=seed))) for seed in range(3)]
-        return sum(values) / 3
-
-    assert best("tpe") > best("random")
+def test_a_sampler_that_learns_tries_better_things_later() -> None:
+    values = [trial.value or 0.0 for trial in play(search(trials=40))]
+    assert sum(values[30:]) > sum(values[:10])
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
@@ -138,7 +137,10 @@ def test_a_value_that_is_no_number_is_a_failure_and_the_search_goes_on() -> None
 def test_pruned_trials_are_learnt_from() -> None:
     found = search(trials=15)
     trials = play(found)[:12]
-    pruned = [trial.ended("pruned", None, {7: trial.value or 0.0}) if trial.number % 2 else trial for trial in trials]
+    pruned = [
+        trial.ended("pruned", None, {7: trial.value or 0.0}) if trial.number % 2 else trial
+        for trial in trials
+    ]
     assert suggest(found, 12, pruned).trial.params != suggest(found, 12, trials).trial.params
     assert Trial.from_json(pruned[1].to_json()) == pruned[1]
 
@@ -146,7 +148,7 @@ def test_pruned_trials_are_learnt_from() -> None:
 def test_a_space_that_contradicts_the_record_is_refused_with_the_way_out() -> None:
     recorded = play(search(trials=12))
     other = search(trials=14, space=lambda suggest: {"clip": suggest.choice("clip", [None, 2.0])})
-    with pytest.raises(SpecError, match="toys: its space is not that of the 12 recorded trials .* rename the search"):
+    with pytest.raises(SpecError, match=r"its space is not that of the 12 recorded trials .* another name"):
         Study(other, recorded).ask()
 
 
@@ -167,17 +169,15 @@ def test_quasi_random_values_lie_where_they_may(share: float) -> None:
 def test_quasi_random_points_fill_a_space_more_evenly_than_random_ones() -> None:
     def empty(sampler: Any) -> int:
         """Of 16 equal cells, those without a point."""
-        wide = lambda s: {"x": s.real("x", 0, 1), "y": s.real("y", 0, 1)}  # noqa: E731
-        found = search(sampler=sampler, trials=32, space=wide)
-        points = [trial.params for trial in play_any(found)]
+        study = Study(search(sampler=sampler, trials=32, space=square))
+        while study.ask() is not None:
+            pass
+        points = [trial.params for trial in study.trials.values()]
         return 16 - len({(int(4 * p["x"]), int(4 * p["y"])) for p in points})
 
     assert empty("quasi-random") == 0
     assert empty("random") > 0
 
 
-def play_any(found: Search) -> list[Trial]:
-    study = Study(found)
-    while study.ask() is not None:
-        pass
-    return list(study.trials.values())
+def square(suggest: Suggest) -> Mapping[str, Any]:
+    return {"x": suggest.real("x", 0, 1), "y": suggest.real("y", 0, 1)}

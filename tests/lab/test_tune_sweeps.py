@@ -26,7 +26,10 @@ ROOT = Path(__file__).parents[2]
 
 def start(home: Path, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.lab.sweeping", str(home), json.dumps(options)]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}",
+        "PYTHONUNBUFFERED": "1",
+    }
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment,
         start_new_session=True,
@@ -70,7 +73,9 @@ def test_a_sweep_killed_in_the_middle_is_finished_by_the_same_command(tmp_path: 
     assert len({run.digest for run in runs}) == 4
     assert [steps(tracker, run) for run in runs] == [[140, 280, 420, 560, 700]] * 4
     assert {run.attempts for run in runs} >= {1}
-    assert sum(run.attempts for run in runs) > 4, "those that were at work when the command died were begun again"
+    assert sum(run.attempts for run in runs) > 4, (
+        "those that were at work when the command died were begun again"
+    )
     parent = tracker.parent("toys", kind="ablation", scale="laptop")
     assert parent is not None
     assert parent.status is Status.COMPLETE
@@ -95,7 +100,9 @@ def test_a_search_can_be_extended_and_replayed(tmp_path: Path) -> None:
     assert all(run.attempts == 1 and run.status is Status.COMPLETE for run in runs)
     parent = tracker.parent("toys", kind="search", scale="laptop")
     assert parent is not None
-    trials = [Trial.from_json(text) for name, text in sorted(parent.tags.items()) if name.startswith("trial.")]
+    trials = [
+        Trial.from_json(text) for name, text in sorted(parent.tags.items()) if name.startswith("trial.")
+    ]
     assert [trial.number for trial in trials] == list(range(8))
     found = sweep_of("search", cases=8)
     assert isinstance(found, Search)
@@ -107,12 +114,15 @@ def test_a_search_can_be_extended_and_replayed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_who_run_the_same_sweep_at_once_never_train_twice(tmp_path: Path) -> None:
-    options = {"kind": "ablation", "cases": 3, "steps": 500, "every": 100, "concurrent": 1}
-    MlflowTracker(Settings.load({}, tmp_path))
+    options = {"kind": "ablation", "cases": 3, "steps": 1500, "every": 500, "concurrent": 1}
+    _, tracker = record(tmp_path)
     one = start(tmp_path, **options)
-    wait_for(one, "1/3 done")
-    two = finish(start(tmp_path, **options))
-    assert "RunTaken: toys is being run by process" in two
+    while (parent := tracker.parent("toys", kind="ablation", scale="laptop")) is None:
+        time.sleep(0.1)
+    assert parent.status is Status.RUNNING
+    two = start(tmp_path, **options)
+    assert "RunTaken: toys is being run by process" in finish(two)
+    assert two.returncode == 2
     finish(one)
     runs, _ = record(tmp_path)
     assert [(run.status, run.attempts) for run in runs] == [(Status.COMPLETE, 1)] * 3
@@ -174,7 +184,9 @@ def assert_nothing_left(patience: float = 20.0) -> None:
 def of_ours(process: psutil.Process) -> str:
     try:
         environment = process.environ()
-        return f"{process.pid} {process.name()}" if environment.get("LAB_CLUSTER") and ours(environment) else ""
+        return (
+            f"{process.pid} {process.name()}" if environment.get("LAB_CLUSTER") and ours(environment) else ""
+        )
     except psutil.Error:
         return ""
 

@@ -1,4 +1,5 @@
-"""How a run lies in tags and parameters of a general-purpose tracker, and how it is read back. Pure functions.
+"""How a run lies in tags and parameters of a general-purpose tracker, and how it is read back. Pure
+functions.
 
 Tags can be overwritten, parameters never: so an attempt at a run is *claimed* by writing the parameter
 `lab.attempt.N`. Of two processes that try, one succeeds, whatever server or database is behind it.
@@ -90,8 +91,8 @@ def is_void(params: Mapping[str, str]) -> bool:
 
 
 def lease_of(tags: Mapping[str, str], params: Mapping[str, str]) -> Lease:
-    """Who made the last attempt. The claim counts as the first sign of life, so that there is no moment between
-    claiming and the first beat in which the run looks abandoned."""
+    """Who made the last attempt. The claim counts as the first sign of life, so that there is no moment
+    between claiming and the first beat in which the run looks abandoned."""
     owner, _, since = params.get(claim(attempts(params)), "").rpartition("@")
     beat = float(tags.get(BEAT, 0)) if tags.get(OWNER) == owner or not owner else 0.0
     return Lease(owner or tags.get(OWNER, ""), max(beat, float(since or 0)))
@@ -104,6 +105,7 @@ def held(record: RunRecord, lease: Lease) -> bool:
 
 def record_of(
     run_id: str,
+    *,
     word: str,
     tags: Mapping[str, str],
     params: Mapping[str, str],
@@ -140,9 +142,10 @@ def restored(value: float) -> float:
 
 
 def must_yield(mine: tuple[float, str], rival: tuple[float, str], rival_params: Mapping[str, Any]) -> bool:
-    """Whether a new run gives way to another new run of its digest: to one that is claimed, and to an earlier one.
+    """Whether a new run gives way to another new run of its digest: to one that is claimed, and to an earlier
+    one.
 
-    Both sides decide by this rule alone. The later one always yields if it sees the earlier; if it did not see it, it
-    was looking before the earlier one was there, has claimed its run, and the earlier one yields.
+    Both sides decide by this rule alone. The later one always yields if it sees the earlier; if it did not
+    see it, it was looking before the earlier one was there, has claimed its run, and the earlier one yields.
     """
     return claim(1) in rival_params or rival < mine

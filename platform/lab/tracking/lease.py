@@ -1,4 +1,5 @@
-"""Who holds a run: owners, and when a lease has run out. No input or output but a look at the local process table."""
+"""Who holds a run: owners, and when a lease has run out. No input or output but a look at the local process
+table."""
 
 from __future__ import annotations
 
@@ -24,9 +25,10 @@ def owner_of(pid: int) -> str:
 
 @cache
 def here() -> str:
-    """Where pids mean the same as in this process: the host, and on Linux `~` the pid namespace (a container's)."""
+    """Where pids mean the same as in this process: the host, and on Linux `~` the pid namespace (a
+    container's)."""
     try:
-        space = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
+        space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
         return socket.gethostname()
     return f"{socket.gethostname()}~{space}"
@@ -39,7 +41,8 @@ def known_dead(owner: str) -> bool:
 
 
 def expired(lease: Lease, now: float | None = None) -> bool:
-    """True when its owner here is dead, or its owner elsewhere has been silent for longer than `LEASE_SECONDS`."""
+    """True when its owner here is dead, or its owner elsewhere has been silent for longer than
+    `LEASE_SECONDS`."""
     if _parts(lease.owner)[0] == here():
         return known_dead(lease.owner)
     return (time.time() if now is None else now) - lease.beat > LEASE_SECONDS
@@ -59,7 +62,8 @@ def _parts(owner: str) -> tuple[str, str, str]:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in the system's own words; None when there is no such process or only its zombie."""
+    """When a process started, in the system's own words; None when there is no such process or only its
+    zombie."""
     try:
         # The command name may hold spaces and brackets: the fields that matter come after the last bracket.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -40,7 +40,14 @@ class MemoryTracker:
         with self._lock:
             known = self.find([spec.digest]).get(spec.digest)
             if known is None:
-                known = self._create(spec.digest, name, spec.seed, spec.to_json(), tags, parent)
+                known = self._create(
+                    digest=spec.digest,
+                    name=name,
+                    seed=spec.seed,
+                    spec=spec.to_json(),
+                    tags=tags,
+                    parent=parent,
+                )
             elif known.status is Status.COMPLETE:
                 return known
             else:
@@ -80,7 +87,7 @@ class MemoryTracker:
         with self._lock:
             known = self.parent(name, kind=kind, scale=scale)
             if known is None:
-                known = self._create("", name, 0, "", {"kind": kind, "scale": scale}, None)
+                known = self._create(name=name, tags={"kind": kind, "scale": scale})
             else:
                 known = self._continue(known)
             self._leases[known.run_id] = Lease(owner, time.time())
@@ -119,7 +126,14 @@ class MemoryTracker:
         return {"tracking": "memory", "runs": len(self._records), "open": "it ends with this process"}
 
     def _create(
-        self, digest: str, name: str, seed: int, spec: str, tags: Mapping[str, str], parent: str | None
+        self,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        digest: str = "",
+        seed: int = 0,
+        spec: str = "",
+        parent: str | None = None,
     ) -> RunRecord:
         run_id = uuid4().hex
         self._seen[run_id], self._history[run_id], self._files[run_id] = Seen(), [], {}
@@ -137,4 +151,3 @@ class MemoryTracker:
     def _change(self, run_id: str, **fields: Any) -> RunRecord:
         self._records[run_id] = dataclasses.replace(self._records[run_id], **fields)
         return self._records[run_id]
-

@@ -1,6 +1,7 @@
 """The record in MLflow: an embedded SQLite database by default, or a server.
 
-Runs are found by the tag of their digest. How they lie in tags and parameters is `layout`'s matter; here is the talking.
+Runs are found by the tag of their digest. How they lie in tags and parameters is `layout`'s matter; here is
+the talking.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class MlflowTracker:
     """A `Tracker` over MLflow's client. Safe to use from several threads and from any number of processes."""
 
     def __init__(self, settings: Settings) -> None:
-        """Opens the record, creating database and experiment where they are new. Raises TrackingUnreachable."""
+        """Opens the record, creating database and experiment where they are new. Raises
+        TrackingUnreachable."""
         self.uri = settings.tracking
         self.experiment = settings.experiment
         _be_quiet()
@@ -165,7 +167,8 @@ class MlflowTracker:
     def _acquire(
         self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str, *, again: bool
     ) -> Found:
-        """The one run whose tag `key` is `value`, under a lease of `owner`; `again`: even if it is complete."""
+        """The one run whose tag `key` is `value`, under a lease of `owner`; `again`: even if it is
+        complete."""
         for _ in range(10):
             known = self._standing(key, value)
             if known is not None and known.record.status is Status.COMPLETE and not again:
@@ -284,7 +287,8 @@ class MlflowTracker:
                 return str(known.experiment_id)
             if known is not None:
                 raise RecordError(
-                    f"the MLflow experiment {self.experiment!r} was deleted: restore it, or set LAB_EXPERIMENT to another."
+                    f"the MLflow experiment {self.experiment!r} was deleted: restore it, or name another one "
+                    "in LAB_EXPERIMENT."
                 )
             try:
                 return str(
@@ -337,10 +341,11 @@ def _unreachable(uri: str, words: str) -> str:
 
 
 def _prepare(uri: str) -> None:
-    """Ask a server whether it is there; put a SQLite file into write-ahead mode, in which readers never wait."""
-    if uri.startswith("http"):
+    """Ask a server whether it is there; put a SQLite file into write-ahead mode, in which readers never
+    wait."""
+    if uri.startswith(("http://", "https://")):
         try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()  # noqa: S310
         except urllib.error.HTTPError:
             pass  # it answers
         except (OSError, ValueError) as fault:
@@ -370,7 +375,14 @@ def _be_quiet() -> None:
 def _found(run: Run) -> Found:
     info, data = run.info, run.data
     times = (info.start_time, info.end_time)
-    record = layout.record_of(info.run_id, info.status, data.tags, data.params, data.metrics, times)
+    record = layout.record_of(
+        info.run_id,
+        word=info.status,
+        tags=data.tags,
+        params=data.params,
+        metrics=data.metrics,
+        milliseconds=times,
+    )
     return Found(record, layout.lease_of(data.tags, data.params), layout.attempts(data.params))
 
 

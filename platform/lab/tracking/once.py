@@ -1,4 +1,5 @@
-"""What counts when something was recorded more than once: one value per (metric, step), one run per digest."""
+"""What counts when something was recorded more than once: one value per (metric, step), one run per
+digest."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from lab.tracking.tracker import RunRecord, Scalar, Status
 
 
 class Seen:
-    """The (metric, step) pairs of one run that are on record. The first value stands: a step that is trained again
-    after a restart is the same step."""
+    """The (metric, step) pairs of one run that are on record. The first value stands: a step that is trained
+    again after a restart is the same step."""
 
     def __init__(self, pairs: Iterable[tuple[str, int]] = ()) -> None:
         self._steps: defaultdict[str, set[int]] = defaultdict(set)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 @cache
 def provenance(folder: Path | None = None) -> dict[str, str]:
-    """The tags `commit` (40 hex digits) and `dirty` (`true` or `false`); empty where the code is not under git."""
+    """The tags `commit` (40 hex digits) and `dirty` (`true` or `false`); empty where the code is not under
+    git."""
     commit = _git("rev-parse", "HEAD", folder=folder)
     if commit is None:
         return {}
@@ -19,7 +20,9 @@ def provenance(folder: Path | None = None) -> dict[str, str]:
 
 def _git(*words: str, folder: Path | None) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

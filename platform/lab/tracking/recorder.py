@@ -1,6 +1,7 @@
 """The one who writes down, for a whole command, what its workers measure, and who keeps its leases alive.
 
-A plain class, so that it can be an actor of a cluster (`cluster.recorder`) or live in the process that trains.
+A plain class, so that it can be an actor of a cluster (`cluster.recorder`) or live in the process that
+trains.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Writes in batches, on a thread of its own, into the runs that `owner` has begun and that were given to `hold`.
+    """Writes in batches, on a thread of its own, into the runs that `owner` has begun and that were given to
+    `hold`.
 
-    What comes for any other run is dropped, and once the owner is dead everything is: whoever repeats its command must
-    not meet a ghost.
+    What comes for any other run is dropped, and once the owner is dead everything is: whoever repeats its
+    command must not meet a ghost.
     """
 
     def __init__(self, connect: Callable[[], Tracker], owner: str) -> None:
@@ -63,7 +65,8 @@ class Recorder:
             self._wake.set()
 
     def flush(self, run_id: str) -> None:
-        """Return when everything about a run is on record. Raises TrackingUnreachable when that stays away."""
+        """Return when everything about a run is on record. Raises TrackingUnreachable when that stays
+        away."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -121,7 +124,9 @@ class Recorder:
                 lost = self._tracker.beat(self._held, self.owner)
                 self._held -= lost
                 for run_id in lost:
-                    log.warning("run %s is held by another process now; nothing more is written to it.", run_id)
+                    log.warning(
+                        "run %s is held by another process now; nothing more is written to it.", run_id
+                    )
 
 
 class RunSink:

@@ -37,8 +37,8 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on a run. Expired when its owner is dead, or cannot be looked at and has been silent for longer than
-    `LEASE_SECONDS`."""
+    """Who works on a run. Expired when its owner is dead, or cannot be looked at and has been silent for
+    longer than `LEASE_SECONDS`."""
 
     owner: str
     """`place:pid:started`, started being the process's start time, since pids come again; see `lease.here`"""
@@ -87,14 +87,15 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         parent: str | None = None,
     ) -> RunRecord:
-        """Take the one run of `spec.digest`: create it, or continue an unfinished one (attempts + 1) under a new lease.
+        """Take the one run of `spec.digest`: create it, or continue an unfinished one (attempts + 1) under a
+        new lease.
 
         A complete run is returned as it is. Raises RunTaken while another live owner holds it.
         """
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
-        """Renew the leases that `owner` holds, and say which of `run_ids` it no longer does: those are not its to
-        write any more."""
+        """Renew the leases that `owner` holds, and say which of `run_ids` it no longer does: those are not
+        its to write any more."""
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         """Add values. A (metric, step) that is already there is left as it is."""
@@ -110,15 +111,16 @@ class Tracker(Protocol):
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         """Take the one parent run of a sweep, created when new, under a lease until `end`; it has no digest.
 
-        A parent that is complete is taken again, since a sweep may have grown. Raises RunTaken while another live
-        owner holds it.
+        A parent that is complete is taken again, since a sweep may have grown. Raises RunTaken while another
+        live owner holds it.
         """
 
     def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
         """The parent run of a sweep, if there is one."""
 
     def find(self, digests: Iterable[str]) -> dict[str, RunRecord]:
-        """Digest -> its run, complete before unfinished, first before later. Digests without a run are left out."""
+        """Digest -> its run, complete before unfinished, first before later. Digests without a run are left
+        out."""
 
     def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
         """Runs of experiments (parents not included), oldest first."""

@@ -1,0 +1,133 @@
+"""The recorder between those who measure and the record."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from lab.errors import TrackingUnreachable
+from lab.tracking import recorder as recording
+from lab.tracking.lease import owner_of, this_process
+from lab.tracking.memory import MemoryTracker
+from lab.tracking.recorder import Recorder, RunSink
+from lab.tracking.tracker import LEASE_SECONDS, RunRecord, Scalar, Status
+from tests.lab.toy import toy_spec
+
+
+def begun(tracker: MemoryTracker, owner: str) -> RunRecord:
+    return tracker.begin(toy_spec(), name="toy", owner=owner, tags={})
+
+
+def until(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true()
+
+
+def test_what_was_flushed_is_on_record() -> None:
+    tracker, me = MemoryTracker(), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    sink = RunSink(recorder, run.run_id)
+    sink.log([Scalar("train/loss", step, 0.5) for step in range(3)])
+    sink.flush()
+    assert tracker.history(run.run_id, "train/loss") == [(0, 0.5), (1, 0.5), (2, 0.5)]
+    recorder.close()
+
+
+def test_what_is_logged_arrives_without_being_flushed() -> None:
+    tracker, me = MemoryTracker(), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    assert until(lambda: tracker.history(run.run_id, "train/loss") == [(1, 0.5)])
+    recorder.close()
+
+
+def test_nothing_is_written_into_a_run_that_was_released() -> None:
+    tracker, me = MemoryTracker(), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    recorder.release(run.run_id)
+    recorder.log(run.run_id, [Scalar("train/loss", 2, 0.4)])
+    recorder.close()
+    assert tracker.history(run.run_id, "train/loss") == [(1, 0.5)]
+
+
+def test_a_recorder_whose_owner_died_writes_nothing_more() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    tracker, owner = MemoryTracker(), owner_of(process.pid)
+    run, recorder = begun(tracker, owner), Recorder(lambda: tracker, owner)
+    recorder.hold(run.run_id)
+    process.kill()
+    process.wait()
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    recorder.flush(run.run_id)
+    recorder.close()
+    assert tracker.history(run.run_id, "train/loss") == []
+
+
+def test_leases_are_renewed_and_a_lost_run_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "BEAT_SECONDS", 0.0)
+    tracker, me = MemoryTracker(), "elsewhere:1:1"
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    first = time.time()
+    assert until(lambda: tracker._leases[run.run_id].beat > first)
+    now = time.time() + LEASE_SECONDS + 1
+    monkeypatch.setattr("lab.tracking.memory.expired", lambda lease: True)
+    tracker.begin(toy_spec(), name="toy", owner="another:2:2", tags={})
+    assert now > first
+    assert until(lambda: run.run_id not in recorder._held)
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    recorder.close()
+    assert tracker.history(run.run_id, "train/loss") == []
+
+
+class Away(MemoryTracker):
+    """A record that cannot be reached for the first calls."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
+        if self.calls:
+            self.calls -= 1
+            raise TrackingUnreachable("away")
+        super().log(run_id, scalars)
+
+
+def test_nothing_is_lost_and_nothing_reordered_while_the_record_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recording, "WRITE_SECONDS", 0.01)
+    tracker, me = Away(calls=3), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    for step in range(5):
+        recorder.log(run.run_id, [Scalar("train/loss", step, float(step))])
+    recorder.flush(run.run_id)
+    assert tracker.history(run.run_id, "train/loss") == [(step, float(step)) for step in range(5)]
+    tracker.end(run.run_id, Status.COMPLETE)
+    recorder.close()
+
+
+def test_a_flush_gives_up_when_the_record_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "PATIENCE", 0.1)
+    monkeypatch.setattr(recording, "WRITE_SECONDS", 0.01)
+    tracker, me = Away(calls=10**9), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    with pytest.raises(TrackingUnreachable):
+        recorder.flush(run.run_id)
+    tracker.calls = 0
+    recorder.close()
+    assert tracker.history(run.run_id, "train/loss") == [(1, 0.5)]
