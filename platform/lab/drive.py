@@ -123,6 +123,7 @@ class Drive:
                     self.say(f"{job.title} waits: {fault}")
                 self._told.add(job.spec.digest)
                 self._elsewhere.append(job)
+                self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
                 continue
             self._running[trial_id] = _Running(job, run, time.monotonic())
             self.tally.running = len(self._running)
@@ -209,7 +210,6 @@ class Drive:
         """A job that another process had, for another look at whether it still has it."""
         if not self._elsewhere or time.monotonic() < self._next_look:
             return None
-        self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
         return self._elsewhere.pop(0)
 
 

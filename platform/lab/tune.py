@@ -25,7 +25,8 @@ from lab.trial import EVALUATION, run
 __all__ = ["cluster", "conduct"]
 
 ON_THE_HEAD = {"node:__internal_head__": 0.001}
-"""where the drivers of worker groups sit: on the node that outlives the others, using none of the workers' CPUs"""
+"""where the drivers of worker groups sit: on the node that outlives the others, using none of the workers'
+CPUs"""
 CRASHES = 2
 """times that a trial whose process died is started again, from its checkpoint"""
 
@@ -38,11 +39,11 @@ def trial(config: dict[str, Any]) -> dict[str, Any]:
 def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
     """Let Tune run what a drive proposes, until it proposes no more."""
     alone = drive.resources.workers == 1
-    placed = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus} if alone else ON_THE_HEAD
+    its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
     storage = tempfile.mkdtemp(prefix="lab-tune-")
     try:
         tune.Tuner(
-            tune.with_resources(trial, placed),
+            tune.with_resources(trial, its_own if alone else ON_THE_HEAD),
             tune_config=tune.TuneConfig(
                 search_alg=_Proposals(drive),
                 scheduler=_scheduler(drive.sweep),

@@ -83,6 +83,10 @@ class Recorder:
     def stopping(self) -> bool:
         return self._stopping
 
+    def sink(self, run_id: str) -> RunSink:
+        """What trains a run in this process is given."""
+        return RunSink(self, run_id)
+
     def close(self) -> None:
         """Write everything that is waiting; the thread ends."""
         for run_id in list(self._waiting):
@@ -130,7 +134,7 @@ class Recorder:
 
 
 class RunSink:
-    """A `Sink` into a recorder of the same process."""
+    """A `Sink` into a recorder of the same process; says too whether training should stop."""
 
     def __init__(self, recorder: Recorder, run_id: str) -> None:
         self._recorder, self._run_id = recorder, run_id
@@ -140,3 +144,6 @@ class RunSink:
 
     def flush(self) -> None:
         self._recorder.flush(self._run_id)
+
+    def should_stop(self) -> bool:
+        return self._recorder.stopping()
