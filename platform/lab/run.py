@@ -75,7 +75,8 @@ def run_sweep(
     )
     with closing(drive):
         if drive.anything_left():
-            from lab.tune import cluster, conduct
+            from lab import cluster
+            from lab.tune import conduct
 
             with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.workers > 1):
                 drive.attach(

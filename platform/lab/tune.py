@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from lab import cluster  # before Ray: it says what Ray is to read when it is imported
+from lab import cluster  # noqa: F401 (before Ray: it says what Ray reads when it is imported)
 
 from ray import tune  # isort: skip
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
@@ -21,8 +21,6 @@ from lab.drive import NO_MORE, Drive
 from lab.sweep import Search, Sweep
 from lab.tracking.tracker import Status
 from lab.trial import EVALUATION, run
-
-__all__ = ["cluster", "conduct"]
 
 ON_THE_HEAD = {"node:__internal_head__": 0.001}
 """where the drivers of worker groups sit: on the node that outlives the others, using none of the workers'

@@ -88,6 +88,7 @@ def test_a_sweep_killed_in_the_middle_is_finished_by_the_same_command(tmp_path: 
     assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_search_can_be_extended_and_replayed(tmp_path: Path) -> None:
     said = finish(start(tmp_path, kind="search", cases=6, concurrent=2))
     first, _ = record(tmp_path)
@@ -161,6 +162,21 @@ def test_a_pruned_search_stops_the_worse_trials_and_remembers_it(tmp_path: Path)
     again = finish(start(tmp_path, **options))
     assert "10 of them on record before" in again
     assert f"{len(pruned)} pruned" in again
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_is_killed_is_continued_by_the_same_command(tmp_path: Path) -> None:
+    options = {"kind": "ablation", "cases": 2, "steps": 6000, "every": 1000, "concurrent": 1}
+    command = start(tmp_path, **options)
+    wait_for(command, "1/2 done")
+    time.sleep(2.0)
+    (victim,) = [p for p in psutil.process_iter() if of_ours(p) and "ImplicitFunc" in " ".join(p.cmdline())]
+    victim.kill()
+    said = finish(command)
+    assert "2/2 done, 0 failed" in said
+    runs, tracker = record(tmp_path)
+    assert [(run.status, run.attempts) for run in runs] == [(Status.COMPLETE, 1)] * 2
+    assert [steps(tracker, run) for run in runs] == [[1000, 2000, 3000, 4000, 5000, 6000]] * 2
 
 
 @pytest.mark.slow
