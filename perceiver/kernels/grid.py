@@ -102,8 +102,8 @@ def prepare(
             f"data must have the grid's {len(rows)} x {len(columns)} elements, given {data.shape[1]}"
         )
     x = rearrange(data.to(dtype) * scale + shift, "b (r w) x -> b r x w", w=len(columns))
-    mean = _mean(x.double(), rows.double(), columns.double())
-    square = _mean(x.double().square(), rows.double().square(), columns.double().square())
+    exact = x.double(), rows.double(), columns.double()
+    mean, square = _mean(*exact), _mean(*(part.square() for part in exact))
     deviation = (square - mean.square()).clamp(min=0).add(eps).sqrt().to(dtype)
     inverse, ones = deviation.reciprocal(), torch.ones_like(deviation)
     return Grid(
