@@ -62,6 +62,8 @@ import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 STOP_LOOK_SECONDS = 0.5
+SCRATCH = "LAB_SCRATCH"
+"""environment variable: a folder that goes with the local Ray, however that ends"""
 
 
 @contextmanager
@@ -184,6 +186,7 @@ def _local(groups: bool) -> Iterator[None]:
     inherited = {
         "PYTHONPATH": os.pathsep.join(_importable()),
         orphans.MARK: mark,
+        SCRATCH: str(folder),
     }
     before = {name: os.environ.get(name) for name in inherited}
     watcher = orphans.watch(mark, folder)

@@ -6,12 +6,13 @@ worse ones early. What runs, and what a run is, is not its business: its own sta
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from lab import cluster  # noqa: F401 (before Ray: it says what Ray reads when it is imported)
+from lab import cluster  # before Ray: it says what Ray reads when it is imported
 
 from ray import tune  # isort: skip
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
@@ -38,7 +39,7 @@ def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
     """Let Tune run what a drive proposes, until it proposes no more."""
     alone = drive.resources.workers == 1
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
-    storage = tempfile.mkdtemp(prefix="lab-tune-")
+    storage = tempfile.mkdtemp(prefix="lab-tune-", dir=os.environ.get(cluster.SCRATCH))
     try:
         tune.Tuner(
             tune.with_resources(trial, its_own if alone else ON_THE_HEAD),
