@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab import Classification, Epochs, Evaluation, ExperimentSpec, Lamb, Model, StepDecay
-from perceiver import Image, PerceiverConfig, variants
+from perceiver import Image, variants
 from perceiver.baselines import ResNet, Transformer, ViT
 from pipelines.data import ImageNet
 
@@ -58,7 +58,7 @@ def recipe(model: Model) -> ExperimentSpec:
         schedule=StepDecay((Epochs(84), Epochs(102), Epochs(114)), factor=0.1),  # stated, section 4.1
         duration=Epochs(120),  # stated, section 4.1
         batch_size=1024,  # assumed: 16 images on each of 64 TPUs
-        evaluation=Evaluation(every=Epochs(1), splits=("validation", "test")),
+        evaluation=Evaluation(every=Epochs(1), splits=("validation", "test"), at_end=("train",)),
         precision="bf16",  # assumed
     )
 
@@ -69,7 +69,3 @@ def fourier_pixels() -> Image:
     assert isinstance(inputs, Image)
     return inputs
 
-
-def main_model() -> PerceiverConfig:
-    """The model of the main result."""
-    return variants.imagenet()
