@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.errors import SpecError
 from lab.durations import Duration, Epochs, Steps
+from lab.errors import SpecError
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -106,4 +106,15 @@ class CosineAfter:
 Schedule = Constant | StepDecay | CosineAfter
 Precision = Literal["fp32", "bf16"]
 
-__all__ = ["AdamW", "Constant", "CosineAfter", "Lamb", "Optimizer", "Precision", "Schedule", "Sgd", "StepDecay", "Steps"]
+__all__ = [
+    "AdamW",
+    "Constant",
+    "CosineAfter",
+    "Lamb",
+    "Optimizer",
+    "Precision",
+    "Schedule",
+    "Sgd",
+    "StepDecay",
+    "Steps",
+]

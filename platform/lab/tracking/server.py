@@ -26,7 +26,10 @@ def serve(settings: Settings, port: int) -> int:
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
         "--backend-store-uri", settings.tracking, "--artifacts-destination", settings.artifacts,
     ]  # fmt: skip
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     print(f"MLflow UI: http://{HOST}:{port} (ready in some seconds; Ctrl-C ends it)", flush=True)
     process = subprocess.Popen(command, env=environment)
     try:
@@ -46,4 +49,6 @@ def require_free(port: int) -> None:
             with socket.socket() as other:
                 other.bind((HOST, 0))
                 free = other.getsockname()[1]
-            raise PortInUse(f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui --port {free}`.") from None
+            raise PortInUse(
+                f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui --port {free}`."
+            ) from None
