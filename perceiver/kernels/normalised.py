@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 1 << 22
-"""Logits held at once: 16 MB in float32. Matrix products of fewer rows are slower."""
+BLOCK = 1 << 23
+"""Logits held at once: 32 MB in float32. Fewer, and the matrix products are slower."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,48 +49,54 @@ def _fused(queries: Tensor, elements: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, kv, kv, scale=1.0)[:, 0, :, : queries.shape[-1]]
 
 
-def _blocks(queries: Tensor, elements: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Images and latents whose logits make a block."""
+def _blocks(queries: Tensor, elements: Tensor) -> Iterator[tuple[tuple[slice, slice], Tensor, Tensor]]:
+    """Images and latents whose logits make a block, and room, twice, for them (images, latents, m).
+
+    The room is the same for all blocks: new memory would have to be mapped, which takes as long as softmax.
+    """
     (b, n, _), m = queries.shape, elements.shape[1]
     latents = min(n, max(1, BLOCK // m))
-    images = max(1, BLOCK // (m * latents))
+    images = min(b, max(1, BLOCK // (m * latents)))
+    room = queries.new_empty(2, images * latents * m)
     for image in range(0, b, images):
         for latent in range(0, n, latents):
-            yield slice(image, image + images), slice(latent, latent + latents)
+            size = min(images, b - image), min(latents, n - latent), m
+            first, second = room[:, : size[0] * size[1] * m].view(2, *size)
+            yield (slice(image, image + images), slice(latent, latent + latents)), first, second
 
 
-def _weights(queries: Tensor, elements: Tensor) -> Tensor:
-    """softmax(q z'), at least in float32."""
-    logits = queries @ elements.mT
-    return torch.softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
+def _weights(queries: Tensor, elements: Tensor, room: Tensor) -> Tensor:
+    """softmax(q z'), into the room."""
+    torch.bmm(queries, elements.mT, out=room)
+    return torch.softmax(room, dim=-1, out=room)
 
 
 @torch.library.custom_op("perceiver::normalised_attend", mutates_args=())
 def _normalised_attend(queries: Tensor, elements: Tensor) -> Tensor:
     out = torch.empty_like(queries)
     with torch.autocast(queries.device.type, enabled=False):
-        for block in _blocks(queries, elements):
+        for block, room, _ in _blocks(queries, elements):
             z = elements[block[0]]
-            out[block] = _weights(queries[block], z).to(z.dtype) @ z
+            out[block] = _weights(queries[block], z, room) @ z
     return out
 
 
 @torch.library.custom_op("perceiver::normalised_attend_backward", mutates_args=())
 def _normalised_attend_backward(
-    grad: Tensor, queries: Tensor, elements: Tensor, out: Tensor, elements_too: bool
+    grad: Tensor, queries: Tensor, elements: Tensor, elements_too: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of queries and elements; the latter empty unless asked for: two of five products saved."""
     grad_queries = torch.empty_like(queries)
     grad_elements = torch.zeros_like(elements) if elements_too else elements.new_empty(0)
     with torch.autocast(queries.device.type, enabled=False):
-        for block in _blocks(queries, elements):
+        for block, room, more_room in _blocks(queries, elements):
             q, g, z = queries[block], grad[block], elements[block[0]]
-            weights = _weights(q, z)
-            mean = (g * out[block]).sum(-1, keepdim=True, dtype=weights.dtype)
-            change = (((g @ z.mT) - mean) * weights).to(z.dtype)
+            weights = _weights(q, z, room)
+            torch.bmm(g, z.mT, out=more_room)
+            change = torch.ops.aten._softmax_backward_data(more_room, weights, -1, weights.dtype)
             grad_queries[block] = change @ z
             if elements_too:
-                grad_elements[block[0]] += change.mT @ q + weights.to(z.dtype).mT @ g
+                grad_elements[block[0]] += change.mT @ q + weights.mT @ g
     return grad_queries, grad_elements
 
 
@@ -100,21 +106,19 @@ def _(queries: Tensor, elements: Tensor) -> Tensor:
 
 
 @_normalised_attend_backward.register_fake
-def _(
-    grad: Tensor, queries: Tensor, elements: Tensor, out: Tensor, elements_too: bool
-) -> tuple[Tensor, Tensor]:
+def _(grad: Tensor, queries: Tensor, elements: Tensor, elements_too: bool) -> tuple[Tensor, Tensor]:
     grad_elements = torch.empty_like(elements) if elements_too else elements.new_empty(0)
     return torch.empty_like(queries), grad_elements
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs, output)
+    ctx.save_for_backward(*inputs)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
-    queries, elements, out = ctx.saved_tensors
+    queries, elements = ctx.saved_tensors
     too = ctx.needs_input_grad[1]
-    grad_queries, grad_elements = _normalised_attend_backward(grad.contiguous(), queries, elements, out, too)
+    grad_queries, grad_elements = _normalised_attend_backward(grad.contiguous(), queries, elements, too)
     return grad_queries, grad_elements if too else None
 
 

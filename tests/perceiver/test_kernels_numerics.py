@@ -125,7 +125,7 @@ def test_elements_that_need_no_gradient_cost_none(cross_attend_case):
     queries = drawn.projections.fold_query(drawn.query).detach().requires_grad_()
     out = inputs.attend(queries)
     _, elements = normalised._normalised_attend_backward(
-        torch.ones_like(out), queries, inputs.elements, out, elements_too=False
+        torch.ones_like(out), queries, inputs.elements, elements_too=False
     )
     assert elements.numel() == 0
 
