@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from lab import Asha, Scale, Search, Suggest
-from perceiver import PerceiverConfig
+from perceiver import Fourier, Image, PerceiverConfig
 from sweeps.experiments import imagenet
 
 
 class Space:
     """Changes around a base Perceiver, sized by it: the same space at every scale.
 
-    Latents and channels go from half to twice the base's. Interleaved cross-attends must divide the blocks, so their
+    Latents and channels go from a quarter to one and a half of the base's. Interleaved cross-attends must divide the blocks, so their
     number is chosen among those that do: no suggestion is invalid. Sharing is asked only where there is something to
     share.
     """
@@ -22,7 +22,9 @@ class Space:
 
     def __call__(self, suggest: Suggest) -> dict[str, Any]:
         base = self.base
-        bands = getattr(base.inputs.positions, "bands")
+        assert isinstance(base.inputs, Image)
+        assert isinstance(base.inputs.positions, Fourier)
+        bands = base.inputs.positions.bands
         blocks = suggest.choice("model.blocks", sorted({max(1, base.blocks // 4), base.blocks // 2 or 1, base.blocks}))
         divisors = [n for n in range(1, blocks + 1) if blocks % n == 0]
         changes = {
@@ -42,9 +44,9 @@ def sweep(scale: Scale) -> Search:
     base = scale(imagenet.fourier())
     assert isinstance(base.model, PerceiverConfig)
     return Search(
-        "perceiver", scale.name, base, Space(base.model), objective="validation/top1", trials=12, pruning=Asha(grace=3)
+        "perceiver", scale.name, base, Space(base.model), objective="validation/top1", trials=12, pruning=Asha(grace=1)
     )
 
 
 def _around(value: int) -> list[int]:
-    return [value // 2, value, value * 2]
+    return [value // 4, value // 2, value, value * 3 // 2]
