@@ -1,8 +1,8 @@
 """The whole journey on small real data, in minutes: `make demo`.
 
-Every step is a `lab` command that a person could type; it is printed before it runs. Finished work is found in the
-record, so the demo can be killed at any moment and repeated: it goes on, and a second run trains nothing.
-"""
+Every step is a `lab` command that a person could type; it is printed before it runs. Finished work is found
+in the record, so the demo can be killed at any moment and repeated: it goes on, and a second run trains
+nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def main() -> int:
     for number, (purpose, command) in enumerate(STEPS, 1):
         print(f"\n[{number}/{len(STEPS)}] {purpose}\n$ lab {command}", flush=True)
         if code := run(command.split()):
-            print(f"The demo stopped here. `make demo` goes on from this step: lab {command}", file=sys.stderr)
+            print(
+                f"The demo stopped here. `make demo` goes on from this step: lab {command}", file=sys.stderr
+            )
             return code
     print(f"\n{permutation_check()}")
     print(f"\nDone in {monotonic() - began:.0f} s. Everything above is at laptop scale: {laptop.caption}.")
@@ -49,7 +51,8 @@ def run(words: Sequence[str]) -> int:
 
 
 def permutation_check() -> str:
-    """What a fixed permutation of the pixels does to the trained Perceiver's logits on the test split, in words."""
+    """What a fixed permutation of the pixels does to the trained Perceiver's logits on the test split, in
+    words."""
     import torch
 
     from lab.train.checkpoint import CheckpointStore
@@ -63,7 +66,9 @@ def permutation_check() -> str:
         training = Training.begin(permuted, torch.device("cpu"))
         trained = CheckpointStore(settings.storage, spec.digest).latest()
         if trained is None:
-            return f"No checkpoint of {spec.digest} under {settings.storage}: the permutation cannot be shown."
+            return (
+                f"No checkpoint of {spec.digest} under {settings.storage}: the permutation cannot be shown."
+            )
         training.restore(trained)
         model = training.model.eval()
         with torch.no_grad():
@@ -72,8 +77,8 @@ def permutation_check() -> str:
     apart, size = (logits[0] - logits[1]).abs().max().item(), logits[0].abs().max().item()
     same = bool((logits[0].argmax(1) == logits[1].argmax(1)).all())
     return (
-        f"The trained Perceiver on permuted pixels: its {logits[0].numel():,} test logits move by at most {apart:.1e} "
-        f"(the largest is {size:.1f}); {'every' if same else 'NOT every'} prediction is the same."
+        f"The trained Perceiver on permuted pixels: its {logits[0].numel():,} test logits move by at most "
+        f"{apart:.1e} (the largest is {size:.1f}); {'every' if same else 'NOT every'} prediction is the same."
     )
 
 

@@ -1,9 +1,8 @@
 """The same experiments, smaller: each scale is a function of the paper's experiment.
 
-`laptop` keeps what the paper's ablations are about (the number, placement and sharing of cross-attends and latent
-Transformers, the kind of positions) and divides the sizes. A size that an ablation changes is divided in the same way,
-so its axis keeps its proportions. Data and recipe are its own.
-"""
+`laptop` keeps what the paper's ablations are about (the number, placement and sharing of cross-attends and
+latent Transformers, the kind of positions) and divides the sizes. A size that an ablation changes is divided
+in the same way, so its axis keeps its proportions. Data and recipe are its own."""
 
 from __future__ import annotations
 
@@ -29,8 +28,9 @@ def _as_stated(spec: ExperimentSpec) -> ExperimentSpec:
 
 
 def _on_digits(spec: ExperimentSpec) -> ExperimentSpec:
-    """A recipe for 270 steps: in so few AdamW, a cosine and smoothed labels do better than LAMB and a long constant
-    stretch. Learning rates are one per kind of model, chosen by hand, as the paper swept each model by itself."""
+    """A recipe for 270 steps: in so few AdamW, a cosine and smoothed labels do better than LAMB and a long
+    constant stretch. Learning rates are one per kind of model, chosen by hand, as the paper swept each
+    model by itself."""
     return replace(
         spec,
         model=smaller(spec.model),
@@ -80,7 +80,9 @@ def _(model: ResNet) -> Model:
 
 @smaller.register
 def _(model: ViT) -> Model:
-    return replace(model, inputs=_digit(model.inputs), patch=2, width=64, depth=2, heads=4, widening=2, num_classes=10)
+    return replace(
+        model, inputs=_digit(model.inputs), patch=2, width=64, depth=2, heads=4, widening=2, num_classes=10
+    )
 
 
 @smaller.register
@@ -104,5 +106,6 @@ laptop = Scale(
     "laptop",
     _on_digits,
     seeds=(0, 1, 2),
-    caption="handwritten digits of 8 x 8 pixels and models about 200 times smaller; tests claims, not the paper's values",
+    caption="handwritten digits of 8 x 8 pixels and models a thousand times smaller; "
+    "tests claims, not the paper's values",
 )

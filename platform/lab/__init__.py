@@ -8,7 +8,7 @@ from lab.errors import LabError
 from lab.optim.config import AdamW, Constant, CosineAfter, Lamb, Sgd, StepDecay
 from lab.resources import Resources
 from lab.settings import Settings
-from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shard, Shape, Source
+from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shape, Shard, Source
 from lab.sweep import Ablation, Asha, Case, Scale, Search, Suggest, grid
 from lab.tasks import Classification, Task
 

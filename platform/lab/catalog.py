@@ -1,10 +1,10 @@
 """Finds experiments, sweeps, scales, tables and data sets by name: names point up, imports point down.
 
-A file's path is the thing's name: `fourier` in `sweeps/experiments/imagenet.py` is the experiment `imagenet.fourier`,
-`sweeps/ablations/table6.py` is the sweep `table6`. The packages searched are the entry points of the groups
-`lab.experiments`, `lab.sweeps`, `lab.scales`, `lab.tables` and `lab.datasets`; a file of one's own is given by path
-(`./mine.py`, `./mine.py::narrow`). Nothing is registered and no import has a side effect.
-"""
+A file's path is the thing's name: `fourier` in `sweeps/experiments/imagenet.py` is the experiment
+`imagenet.fourier`, `sweeps/ablations/table6.py` is the sweep `table6`. The packages searched are the entry
+points of the groups `lab.experiments`, `lab.sweeps`, `lab.scales`, `lab.tables` and `lab.datasets`; a file of
+one's own is given by path (`./mine.py`, `./mine.py::narrow`). Nothing is registered and no import has a side
+effect."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def sweep(name: str, scale: str) -> Sweep:
 
 def scales() -> dict[str, Scale]:
     """Name -> the scale."""
-    found = [item for module in _packages("scales") for item in vars(module).values() if isinstance(item, Scale)]
+    found = [
+        item for module in _packages("scales") for item in vars(module).values() if isinstance(item, Scale)
+    ]
     return {scale.name: scale for scale in found}
 
 
@@ -103,7 +105,9 @@ def package(group: str) -> ModuleType:
     """The first package of a group: where `lab tables` finds the code that builds tables."""
     for found in _packages(group):
         return found
-    raise UnknownName(f"no package declares the entry point group lab.{group}: install the project (`make install`).")
+    raise UnknownName(
+        f"no package declares the entry point group lab.{group}: install the project (`make install`)."
+    )
 
 
 def modules(group: str) -> dict[str, ModuleType]:
@@ -154,5 +158,7 @@ def _public_functions(module: ModuleType, *, returns: type) -> list[Callable[[],
         if not name.startswith("_")
         and function.__module__ == module.__name__
         and typing.get_type_hints(function).get("return") is returns
-        and all(p.default is not inspect.Parameter.empty for p in inspect.signature(function).parameters.values())
+        and all(
+            p.default is not inspect.Parameter.empty for p in inspect.signature(function).parameters.values()
+        )
     ]

@@ -61,11 +61,15 @@ def build_parser() -> Parser:
         added.set_defaults(module=module, function=name, takes_changes=changes)
         return added
 
-    fields = "Any field is a flag by its dotted path, e.g. --model.num-latents 256; `lab show NAME` lists them."
+    fields = (
+        "Any field is a flag by its dotted path, e.g. --model.num-latents 256; `lab show NAME` lists them."
+    )
     listing = command("list", "catalogue", "What there is: experiments, sweeps, tables, data sets, scales")
     listing.add_argument("kind", nargs="?", choices=["experiments", "sweeps", "tables", "data", "scales"])
 
-    show = command("show", "catalogue", "A whole experiment or sweep, with parameters and FLOPs", changes=True)
+    show = command(
+        "show", "catalogue", "A whole experiment or sweep, with parameters and FLOPs", changes=True
+    )
     show.epilog = fields
     show.add_argument("name")
     show.add_argument("--json", action="store_true", help="the canonical specification, as it is hashed")
@@ -138,13 +142,23 @@ def _integers(text: str) -> tuple[int, ...]:
 
 
 def _flags() -> list[str]:
-    return ["--scale", "--workers", "--cpus", "--gpus", "--concurrent", "--seeds", "--trials", "--dry-run", "--format"]
+    return [
+        "--scale",
+        "--workers",
+        "--cpus",
+        "--gpus",
+        "--concurrent",
+        "--seeds",
+        "--trials",
+        "--dry-run",
+        "--format",
+    ]
 
 
 def _reworded(message: str) -> str:
     """argparse's `argument COMMAND: invalid choice: 'x' (choose from 'a', 'b')` with the near miss."""
     if "invalid choice" in message and "choose from" in message:
-        given = message.split("invalid choice: ")[1].split(" (")[0].strip("'\"")
+        given = message.split("invalid choice: ")[1].split(" (", maxsplit=1)[0].strip("'\"")
         choices = [c.strip(" '\")") for c in message.split("choose from")[1].split(",")]
         return f"no {given!r} here.{did_you_mean(given, choices)} There is {', '.join(choices)}."
     return f"{message}."

@@ -1,10 +1,9 @@
 """Plain data <-> specifications, strictly and with the path in every refusal.
 
-A specification is a tree of frozen dataclasses. `encode` gives JSON data, `decode` the way back, `override` a changed
-copy, `parse` a value from the text of a flag. A dataclass is written with its `kind`, the shortest public name that
-imports it (`perceiver.PerceiverConfig`), so that unions and protocols can be read back. Only the packages that hold
-specifications are ever imported while reading.
-"""
+A specification is a tree of frozen dataclasses. `encode` gives JSON data, `decode` the way back, `override` a
+changed copy, `parse` a value from the text of a flag. A dataclass is written with its `kind`, the shortest
+public name that imports it (`perceiver.PerceiverConfig`), so that unions and protocols can be read back. Only
+the packages that hold specifications are ever imported while reading."""
 
 from __future__ import annotations
 
@@ -26,13 +25,13 @@ TRUSTED = ("lab", "perceiver", "pipelines", "sweeps")
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a specification: sorted keys, no spaces, no NaN. Equal content gives equal text."""
+    """The one JSON text of a specification: sorted keys, no spaces, no NaN. Equal content, equal text."""
     return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def encode(value: Any, hint: Any = Any) -> Any:
-    """JSON data of a specification. Fields declared `neutral` are left out while they are at their default, so that a
-    field added later changes no digest."""
+    """JSON data of a specification. Fields declared `neutral` are left out while they are at their default,
+    so that a field added later changes no digest."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         data: dict[str, Any] = {KIND: kind_of(type(value))}
         for field in dataclasses.fields(value):
@@ -51,16 +50,21 @@ def encode(value: Any, hint: Any = Any) -> Any:
 
 
 def decode(hint: Any, data: Any, path: str = "") -> Any:
-    """The value of type `hint` that `data` describes. Raises SpecError with the dotted path of the first fault."""
+    """The value of type `hint` that `data` describes. Raises SpecError with the dotted path of the first
+    fault."""
     if isinstance(data, Mapping) and KIND in data:
         cls = class_of(str(data[KIND]), path)
         known = hints(cls)
         given = {name: item for name, item in data.items() if name != KIND}
         _refuse_unknown(cls, given, path)
-        value = construct(cls, {n: decode(known[n], item, _join(path, n)) for n, item in given.items()}, path)
+        value: Any = construct(
+            cls, {n: decode(known[n], item, _join(path, n)) for n, item in given.items()}, path
+        )
     elif isinstance(data, Sequence) and not isinstance(data, str):
         inner = _item_hints(hint, len(data))
-        value = tuple(decode(each, item, f"{path}[{i}]") for i, (each, item) in enumerate(zip(inner, data, strict=True)))
+        value = tuple(
+            decode(each, item, f"{path}[{i}]") for i, (each, item) in enumerate(zip(inner, data, strict=True))
+        )
     else:
         value = data
     return checked(hint, value, path)
@@ -78,9 +82,8 @@ def loads(cls: type[T], text: str) -> T:
 def override(value: T, changes: Mapping[str, Any], *, texts: bool = False) -> T:
     """A copy of `value` with the fields at dotted paths replaced: all changes first, then one construction.
 
-    `override(spec, {"model.num_latents": 256, "duration": Steps(10)})`; with `texts` the new values are the words of a
-    command line. Raises SpecError naming the path, with the near miss for an unknown field.
-    """
+    `override(spec, {"model.num_latents": 256, "duration": Steps(10)})`; with `texts` the new values are the
+    words of a command line. Raises SpecError naming the path, with the near miss for an unknown field."""
     tree = _explode(value)
     for dotted in sorted(changes, key=lambda name: name.count(".")):
         owner, name = tree, dotted.replace("-", "_")
@@ -89,7 +92,9 @@ def override(value: T, changes: Mapping[str, Any], *, texts: bool = False) -> T:
             _refuse_unknown(owner.cls, [parent], ".".join(parents[:depth]))
             below = owner.items[parent]
             if not isinstance(below, _Node):
-                raise SpecError(f"{name}: {'.'.join(parents[: depth + 1])} is {below!r} and has no fields to set.")
+                raise SpecError(
+                    f"{name}: {'.'.join(parents[: depth + 1])} is {below!r} and has no fields to set."
+                )
             owner = below
         _refuse_unknown(owner.cls, [leaf], ".".join(parents))
         hint = hints(owner.cls)[leaf]
@@ -99,8 +104,8 @@ def override(value: T, changes: Mapping[str, Any], *, texts: bool = False) -> T:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted path -> leaf value: `{"model.num_latents": 512, "optimizer": "Lamb", ...}`. A dataclass inside a union
-    also appears under its own path, as its class name."""
+    """Dotted path -> leaf value: `{"model.num_latents": 512, "optimizer": "Lamb", ...}`. A dataclass inside a
+    union also appears under its own path, as its class name."""
     flat: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         item, path = getattr(value, field.name), _join(prefix, field.name)
@@ -123,8 +128,8 @@ def difference(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def parse(hint: Any, text: str, path: str) -> Any:
-    """The value a person meant by the words after a flag: JSON where it reads as JSON, a list where commas make one of
-    it, else the words themselves."""
+    """The value a person meant by the words after a flag: JSON where it reads as JSON, a list where commas
+    make one of it, else the words themselves."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError:
@@ -139,7 +144,8 @@ def parse(hint: Any, text: str, path: str) -> Any:
 
 
 def checked(hint: Any, value: Any, path: str) -> Any:
-    """`value`, if it has the declared type (an int passes as a float, a list as a tuple); SpecError otherwise."""
+    """`value`, if it has the declared type (an int passes as a float, a list as a tuple); SpecError
+    otherwise."""
     if isinstance(value, list):
         value = tuple(value)
     if not _accepts(hint, value):
@@ -217,13 +223,17 @@ class _Node:
 def _explode(value: Any) -> Any:
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    return _Node(type(value), {f.name: _explode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init})
+    return _Node(
+        type(value), {f.name: _explode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+    )
 
 
 def _assemble(node: Any, path: str) -> Any:
     if not isinstance(node, _Node):
         return node
-    return construct(node.cls, {name: _assemble(item, _join(path, name)) for name, item in node.items.items()}, path)
+    return construct(
+        node.cls, {name: _assemble(item, _join(path, name)) for name, item in node.items.items()}, path
+    )
 
 
 def _refuse_unknown(cls: type, names: Iterable[str], path: str) -> None:
@@ -234,7 +244,7 @@ def _refuse_unknown(cls: type, names: Iterable[str], path: str) -> None:
             raise SpecError(f"{_join(path, name)}: {cls.__name__} has no field {name!r}.{near}")
 
 
-def _accepts(hint: Any, value: Any) -> bool:
+def _accepts(hint: Any, value: Any) -> bool:  # noqa: PLR0911 (one line per kind of type)
     if isinstance(value, list):
         value = tuple(value)
     if hint is Any:
@@ -271,7 +281,9 @@ def _item_hints(hint: Any, length: int) -> tuple[Any, ...]:
 def _mentions(hint: Any, kind: type) -> bool:
     parts = get_args(hint) if _is_union(hint) else (hint,)
     return any(
-        part is kind or get_origin(part) is kind or (kind is str and any(isinstance(c, str) for c in _choices(part)))
+        part is kind
+        or get_origin(part) is kind
+        or (kind is str and any(isinstance(c, str) for c in _choices(part)))
         for part in parts
     )
 

@@ -1,7 +1,7 @@
 """Where things are: tracking, checkpoints, data. Never part of an experiment's identity.
 
-Each setting is taken from its environment variable, else from its default under `.lab/` in the working directory.
-"""
+Each setting is taken from its environment variable, else from its default under `.lab/` in the working
+directory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Self
 @dataclass(frozen=True)
 class Settings:
     """tracking: an MLflow tracking URI (LAB_TRACKING) · artifacts: where the embedded record keeps files ·
-    storage: checkpoints, a path or URI every worker can reach (LAB_STORAGE) · data: prepared shards (LAB_DATA) ·
-    experiment: the MLflow experiment (LAB_EXPERIMENT) · ray: address of a cluster, None for a local one (RAY_ADDRESS)
-    """
+    storage: checkpoints, a path or URI every worker can reach (LAB_STORAGE) · data: prepared shards
+    (LAB_DATA) · experiment: the MLflow experiment (LAB_EXPERIMENT) · ray: address of a cluster, None for a
+    local one (RAY_ADDRESS)"""
 
     tracking: str
     artifacts: str

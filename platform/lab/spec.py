@@ -1,8 +1,7 @@
 """What is run: an experiment as a frozen value whose content is its identity.
 
-`lab` meets model and data only through the protocols below; it could run any model. Where and with what an experiment
-runs (`Resources`, `Settings`) are other types and never part of the digest.
-"""
+`lab` meets model and data only through the protocols below; it could run any model. Where and with what an
+experiment runs (`Resources`, `Settings`) are other types and never part of the digest."""
 
 from __future__ import annotations
 
@@ -85,17 +84,17 @@ class Source(Protocol):
     ) -> Iterator[Batch]:
         """This shard's part of the shuffled global batches `start`, `start + 1`, ... of one epoch.
 
-        Global batch t depends on (seed, epoch, batch_size) alone; shard r of W takes its rows [r*B//W, (r+1)*B//W).
-        There are size // batch_size of them.
-        """
+        Global batch t depends on (seed, epoch, batch_size) alone; shard r of W takes its rows [r*B//W,
+        (r+1)*B//W). There are size // batch_size of them."""
 
     def scan(self, split: str, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
-        """Every example exactly once over all shards, in the same number of steps on each; padding has weight 0."""
+        """Every example exactly once over all shards, in the same number of steps on each; padding has weight
+        0."""
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A data set and what is done to its examples, as a value; where its bytes are is a matter of `Settings`."""
+    """A data set and what is done to its examples, as a value. Where its bytes are is for `Settings`."""
 
     @property
     def name(self) -> str:
@@ -152,18 +151,19 @@ class ExperimentSpec:
             raise SpecError(f"seed must be 0 or more, got {self.seed}.")
         if self.model.input_shape != self.data.input_shape:
             raise SpecError(
-                f"model takes inputs of shape {self.model.input_shape}, {self.data.name} gives {self.data.input_shape}: "
-                "set model.inputs to the data's shape."
+                f"model takes inputs of shape {self.model.input_shape}, {self.data.name} gives "
+                f"{self.data.input_shape}: set model.inputs to the data's shape."
             )
         if self.model.num_outputs != self.data.num_classes:
             raise SpecError(
-                f"model has {self.model.num_outputs} outputs, {self.data.name} has {self.data.num_classes} classes: "
-                f"set model.num_classes to {self.data.num_classes}."
+                f"model has {self.model.num_outputs} outputs, {self.data.name} has {self.data.num_classes} "
+                f"classes: set model.num_classes to {self.data.num_classes}."
             )
 
     @cached_property
     def digest(self) -> str:
-        """12 hex digits that name this work: sha256 of the canonical JSON. Asking twice finds the finished run."""
+        """12 hex digits that name this work: sha256 of the canonical JSON. Asking twice finds the finished
+        run."""
         return hashlib.sha256(codec.canonical(self).encode()).hexdigest()[:12]
 
     def override(self, changes: Mapping[str, Any]) -> Self:
@@ -179,6 +179,15 @@ class ExperimentSpec:
 
 
 __all__ = [
-    "Batch", "Dataset", "Duration", "Epochs", "Evaluation", "ExperimentSpec", "Model", "Shard", "Shape", "Source",
+    "Batch",
+    "Dataset",
+    "Duration",
+    "Epochs",
+    "Evaluation",
+    "ExperimentSpec",
+    "Model",
+    "Shape",
+    "Shard",
+    "Source",
     "Steps",
 ]  # fmt: skip

@@ -1,9 +1,8 @@
 """What is compared with what: a base experiment and the ways it is changed.
 
-An `Ablation` is finite and printable: every case is a base with named changes, every case is run once per seed.
-A `Search` is a space that a sampler explores. The dotted path of a field is the axis, the Optuna parameter, the MLflow
-parameter and the table column.
-"""
+An `Ablation` is finite and printable: every case is a base with named changes, every case is run once per
+seed. A `Search` is a space that a sampler explores. The dotted path of a field is the axis, the Optuna
+parameter, the MLflow parameter and the table column."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ Changes = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One row of an ablation: a label and what it changes in the base. `spec` has seed 0 until `with_seed`."""
+    """One row of an ablation: a label and what it changes in the base, without a seed of its own."""
 
     label: str
     spec: ExperimentSpec
@@ -44,7 +43,9 @@ class Ablation:
         labels = [case.label for case in self.cases]
         doubles = sorted({label for label in labels if labels.count(label) > 1})
         if doubles:
-            raise SpecError(f"{self.name}: every case needs a label of its own, {doubles} appear more than once.")
+            raise SpecError(
+                f"{self.name}: every case needs a label of its own, {doubles} appear more than once."
+            )
 
     def case(self, label: str) -> Case:
         """The case with that label. Raises UnknownName with the near miss."""
@@ -61,7 +62,8 @@ class Ablation:
 
 
 def grid(base: ExperimentSpec, axes: Mapping[str, Sequence[Any]]) -> tuple[Case, ...]:
-    """The Cartesian product of the axes as cases, labelled `num_latents=16 bands=4` by the last part of each path."""
+    """The Cartesian product of the axes as cases, labelled `num_latents=16 bands=4` by the last part of each
+    path."""
     short = [path.rpartition(".")[2] for path in axes]
     return tuple(
         Case(" ".join(f"{name}={value}" for name, value in zip(short, values, strict=True)),
@@ -103,7 +105,8 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True)
 class Asha:
-    """Asynchronous successive halving over evaluations: after `grace` of them only the best 1/`reduction` go on."""
+    """Asynchronous successive halving over evaluations: after `grace` of them only the best 1/`reduction` go
+    on."""
 
     grace: int = 1
     reduction: int = 3
@@ -111,10 +114,11 @@ class Asha:
 
 @dataclass(frozen=True)
 class Search:
-    """`trials` experiments drawn from a space around `base`, as a total: asking for more later runs only the rest.
+    """`trials` experiments drawn from a space around `base`, as a total: asking for more later runs only the
+    rest.
 
-    space: suggestions -> changes, run anew for every trial, so that one choice may decide which others are asked.
-    """
+    space: suggestions -> changes, run anew for every trial, so that one choice may decide which others are
+    asked."""
 
     name: str
     scale: str

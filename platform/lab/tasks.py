@@ -20,7 +20,7 @@ class Task(Protocol):
         """(b,) one loss per example, in nats."""
 
     def sums(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Name -> 0-d float64 weighted sum over the examples of a batch. `metrics` turns totals into values."""
+        """Name -> 0-d float64 weighted sum over a batch; `metrics` turns totals into values."""
 
     def metrics(self, totals: Mapping[str, float]) -> dict[str, float]:
         """Metric name -> value, from the sums of all batches of all workers."""

@@ -1,8 +1,8 @@
 """The paper's ImageNet runs (section 4.1, Tables 1 and 2).
 
-Recipe: LAMB at 0.004, a tenth of it from epochs 84, 102 and 114 of 120, no warm-up, softmax cross-entropy, Inception
-crops (stated, section 4.1). Assumed, since the paper is silent: batch 1024, no weight decay, no clipping
-(docs/paper.md sections 3.1 and 7). Expected: 78.0 % top-1 (`fourier`); 3.3e20 FLOP to train.
+Recipe: LAMB at 0.004, a tenth of it from epochs 84, 102 and 114 of 120, no warm-up, softmax cross-entropy,
+Inception crops (stated, section 4.1). Assumed, since the paper is silent: batch 1024, no weight decay, no
+clipping (docs/paper.md sections 3.1 and 7). Expected: 78.0 % top-1 (`fourier`); 3.3e20 FLOP to train.
 
     lab train imagenet.fourier --scale paper --workers 64 --gpus 1
 """
@@ -28,7 +28,8 @@ def learned() -> ExperimentSpec:
 
 
 def no_positions() -> ExperimentSpec:
-    """Perceiver that sees a bag of pixels, 1 cross-attend: not in the paper; what learned positions are measured from."""
+    """Perceiver that sees a bag of pixels, 1 cross-attend: not in the paper; what learned positions are
+    measured from."""
     config = variants.imagenet(cross_attends=1)
     return recipe(replace(config, inputs=replace(fourier_pixels(), positions=None)))
 
@@ -68,4 +69,3 @@ def fourier_pixels() -> Image:
     inputs = variants.imagenet().inputs
     assert isinstance(inputs, Image)
     return inputs
-

@@ -12,10 +12,9 @@ from sweeps.experiments import imagenet
 class Space:
     """Changes around a base Perceiver, sized by it: the same space at every scale.
 
-    Latents and channels go from a quarter to one and a half of the base's. Interleaved cross-attends must divide the blocks, so their
-    number is chosen among those that do: no suggestion is invalid. Sharing is asked only where there is something to
-    share.
-    """
+    Latents and channels go from a quarter to one and a half of the base's. Interleaved cross-attends must
+    divide the blocks, so their number is chosen among those that do: no suggestion is invalid. Sharing is
+    asked only where there is something to share."""
 
     def __init__(self, base: PerceiverConfig) -> None:
         self.base = base
@@ -25,7 +24,9 @@ class Space:
         assert isinstance(base.inputs, Image)
         assert isinstance(base.inputs.positions, Fourier)
         bands = base.inputs.positions.bands
-        blocks = suggest.choice("model.blocks", sorted({max(1, base.blocks // 4), base.blocks // 2 or 1, base.blocks}))
+        blocks = suggest.choice(
+            "model.blocks", sorted({max(1, base.blocks // 4), base.blocks // 2 or 1, base.blocks})
+        )
         divisors = [n for n in range(1, blocks + 1) if blocks % n == 0]
         changes = {
             "model.num_latents": suggest.choice("model.num_latents", _around(base.num_latents)),
@@ -44,7 +45,13 @@ def sweep(scale: Scale) -> Search:
     base = scale(imagenet.fourier())
     assert isinstance(base.model, PerceiverConfig)
     return Search(
-        "perceiver", scale.name, base, Space(base.model), objective="validation/top1", trials=12, pruning=Asha(grace=1)
+        "perceiver",
+        scale.name,
+        base,
+        Space(base.model),
+        objective="validation/top1",
+        trials=12,
+        pruning=Asha(grace=1),
     )
 
 

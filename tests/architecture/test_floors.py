@@ -1,4 +1,5 @@
-"""The house stands as docs and pyproject say: floors, doors, and a folder called platform/ that shadows nothing."""
+"""The house stands as docs and pyproject say: floors, doors, and a folder called platform/ that shadows
+nothing."""
 
 from __future__ import annotations
 
@@ -34,13 +35,16 @@ def test_imports_point_down_and_heavy_libraries_have_one_door() -> None:
 
 
 def test_the_model_imports_without_ray_mlflow_optuna_or_arrow() -> None:
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['ray', 'mlflow', 'optuna', 'pyarrow', 'lab'])); import perceiver"
+    absent = ["ray", "mlflow", "optuna", "pyarrow", "lab"]
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({absent})); import perceiver"
     assert run("-c", blocked, PYTHONPATH=".").returncode == 0
 
 
 def test_the_shelf_platform_is_no_package() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()
-    assert not list((ROOT / "tests").rglob("__init__.py")), "tests/lab/__init__.py would shadow the package lab"
+    assert not list((ROOT / "tests").rglob("__init__.py")), (
+        "tests/lab/__init__.py would shadow the package lab"
+    )
 
 
 def test_platform_is_the_standard_library_in_pytest() -> None:
@@ -56,7 +60,8 @@ def test_platform_is_the_standard_library_inside_a_ray_worker() -> None:
     path = f"{ROOT}/platform:{ROOT}"
     script = (
         "import ray\n"
-        f"ray.init(num_cpus=1, include_dashboard=False, runtime_env={{'env_vars': {{'PYTHONPATH': '{path}'}}}})\n"
+        f"environment = {{'env_vars': {{'PYTHONPATH': '{path}'}}}}\n"
+        "ray.init(num_cpus=1, include_dashboard=False, runtime_env=environment)\n"
         "def look():\n"
         "    import platform, lab\n"
         "    return platform.python_version(), lab.__name__\n"

@@ -50,7 +50,10 @@ def lab(tmp_path: Path) -> Shell:
     ("words", "says"),
     [
         (["trian"], "Did you mean 'train'?"),
-        (["show", "imagenet.fourrier"], "no experiment 'imagenet.fourrier'. Did you mean 'imagenet.fourier'?"),
+        (
+            ["show", "imagenet.fourrier"],
+            "no experiment 'imagenet.fourrier'. Did you mean 'imagenet.fourier'?",
+        ),
         (["sweep", "table66"], "no sweep 'table66'. Did you mean 'table6'?"),
         (["tables", "table22"], "no table 'table22'. Did you mean 'table2'?"),
         (["show", "imagenet.fourier", "--scale", "labtop"], "no scale 'labtop'. Did you mean 'laptop'?"),
@@ -60,7 +63,10 @@ def lab(tmp_path: Path) -> Shell:
             ["train", "imagenet.fourier", "--model.num-latent", "8"],
             "model.num_latent: PerceiverConfig has no field 'num_latent'. Did you mean 'num_latents'?",
         ),
-        (["train", "imagenet.fourier", "--model.num-latents", "five"], "model.num_latents: must be int, got 'five'"),
+        (
+            ["train", "imagenet.fourier", "--model.num-latents", "five"],
+            "model.num_latents: must be int, got 'five'",
+        ),
         (["train", "imagenet.fourier", "--model.num-latents"], "--model.num-latents needs a value"),
         (["train", "imagenet.fourier", "--model.latent-channels", "33"], "latent_channels must be divisible"),
         (["train", "imagenet.fourier", "--model.cross-attends", "3"], "cross_attends must divide blocks"),
@@ -68,7 +74,10 @@ def lab(tmp_path: Path) -> Shell:
         (["train", "imagenet.fourier", "--workers", "0"], "--workers must be 1 or more, got 0"),
         (["train", "imagenet.fourier", "--workers", "many"], "argument --workers: invalid int value: 'many'"),
         (["sweep", "table6", "--trials", "3"], "--trials is for searches; table6 is an ablation"),
-        (["sweep", "perceiver", "--seeds", "1"], "--seeds and --only are for ablations; perceiver is a search"),
+        (
+            ["sweep", "perceiver", "--seeds", "1"],
+            "--seeds and --only are for ablations; perceiver is a search",
+        ),
         (["sweep", "table6", "--only", "nine"], "no case of table6 contains 'nine'"),
         (["list", "sweps"], "Did you mean 'sweeps'?"),
         (["runs", "--stauts", "complete"], "unexpected '--stauts'"),
@@ -136,14 +145,17 @@ def test_a_file_of_ones_own_is_an_experiment(lab: Shell, tmp_path: Path) -> None
         "    'A narrow one.'\n"
         "    return imagenet.fourier().override({'model.latent_channels': 512})\n"
     )
-    assert "latent_channels             32" in " ".join(lab("show", "./mine.py::narrow").stdout.split("model."))
+    assert "latent_channels             32" in " ".join(
+        lab("show", "./mine.py::narrow").stdout.split("model.")
+    )
 
 
 def test_help_imports_nothing_heavy(lab: Shell) -> None:
     script = (
         "import sys\nfrom lab.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'torch', 'ray', 'mlflow', 'optuna', 'pyarrow', 'transformers', 'numpy'} & set(sys.modules)))"
+        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'pyarrow', 'transformers', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab import AdamW, Constant, CosineAfter, Epochs, Evaluation, ExperimentSpec, Lamb, StepDecay, Steps, codec
+from lab import (
+    AdamW,
+    Constant,
+    CosineAfter,
+    Epochs,
+    Evaluation,
+    ExperimentSpec,
+    Lamb,
+    StepDecay,
+    Steps,
+    codec,
+)
 from lab.errors import SpecError
 
 
@@ -64,7 +75,9 @@ def test_equal_content_has_one_digest_however_it_is_written(spec: ExperimentSpec
     assert replace(spec, clip=10).digest == replace(spec, clip=10.0).digest
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"model.width": 6}, {"optimizer.lr": 0.1}, {"duration": Epochs(2)}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"model.width": 6}, {"optimizer.lr": 0.1}, {"duration": Epochs(2)}]
+)
 def test_every_change_changes_the_digest(spec: ExperimentSpec, change: dict[str, object]) -> None:
     assert spec.override(change).digest != spec.digest
 
@@ -86,14 +99,22 @@ def test_a_neutral_field_added_later_changes_no_digest() -> None:
 
 
 def test_changes_are_applied_together_and_constructed_once(spec: ExperimentSpec) -> None:
-    changed = spec.override({"schedule": StepDecay((Epochs(1), Epochs(2))), "schedule.factor": 0.5, "duration": Epochs(3)})
+    changed = spec.override(
+        {"schedule": StepDecay((Epochs(1), Epochs(2))), "schedule.factor": 0.5, "duration": Epochs(3)}
+    )
     assert changed.schedule == StepDecay((Epochs(1), Epochs(2)), factor=0.5)
 
 
 def test_the_words_of_a_command_line_become_values(spec: ExperimentSpec) -> None:
     changed = codec.override(
         spec,
-        {"model.width": "8", "model.bands": "3,4", "optimizer.lr": "1e-2", "clip": "None", "evaluation.splits": "test"},
+        {
+            "model.width": "8",
+            "model.bands": "3,4",
+            "optimizer.lr": "1e-2",
+            "clip": "None",
+            "evaluation.splits": "test",
+        },
         texts=True,
     )
     assert changed.model == Net(width=8, bands=(3, 4))
@@ -124,7 +145,10 @@ def test_the_difference_of_two_specifications_is_by_dotted_path(spec: Experiment
         ({"model.width": "true"}, r"model\.width: must be int, got True"),
         ({"model.width": "5"}, r"model: width must be even, got 5"),
         ({"model.bands": "1,x"}, r"model\.bands.*'x'"),
-        ({"precision": "bf61"}, r"precision: must be one of 'fp32', 'bf16', got 'bf61'\. Did you mean 'bf16'\?"),
+        (
+            {"precision": "bf61"},
+            r"precision: must be one of 'fp32', 'bf16', got 'bf61'\. Did you mean 'bf16'\?",
+        ),
         ({"optimizer.lr": "0"}, r"optimizer: Lamb\.lr must be greater than 0, got 0"),
         ({"seed.high": "1"}, r"seed\.high: seed is 0 and has no fields to set"),
         ({"duration.count": "-1"}, r"duration: Epochs must be greater than 0, got -1"),
@@ -151,7 +175,9 @@ def test_model_and_data_that_do_not_fit_cannot_be_put_together() -> None:
     class Wide(Pixels):
         input_shape = (28, 28, 1)
 
-    with pytest.raises(SpecError, match=r"model takes inputs of shape \(8, 8, 1\), pixels gives \(28, 28, 1\)"):
+    with pytest.raises(
+        SpecError, match=r"model takes inputs of shape \(8, 8, 1\), pixels gives \(28, 28, 1\)"
+    ):
         ExperimentSpec(model=Net(), data=Wide())
 
 

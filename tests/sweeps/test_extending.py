@@ -43,7 +43,9 @@ def test_the_experiment_of_the_page_is_half_as_wide(desk: Path) -> None:
 
 def test_a_flag_makes_the_same_experiment_as_the_file(desk: Path) -> None:
     written = lab(desk, "show", "./narrow.py::half_width", "--scale", "paper", "--json").stdout
-    typed = lab(desk, "show", "imagenet.fourier", "--scale", "paper", "--json", "--model.latent-channels", "512").stdout
+    typed = lab(
+        desk, "show", "imagenet.fourier", "--scale", "paper", "--json", "--model.latent-channels", "512"
+    ).stdout
     assert written == typed != ""
 
 

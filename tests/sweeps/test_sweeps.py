@@ -1,4 +1,5 @@
-"""Every sweep can be constructed at every scale, and every axis differs from its base: sweeps nobody runs still hold."""
+"""Every sweep can be constructed at every scale, and every axis differs from its base: sweeps nobody runs
+still hold."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""What each command does; `lab.cli` says which there are. One module per group, imported only when asked for."""
+"""What each command does; `lab.cli` says which there are. One module per group.
+
+A module is imported only when one of its commands is asked for.
+"""

@@ -18,7 +18,9 @@ def list(arguments: argparse.Namespace) -> None:  # noqa: A001 (named as the com
     if arguments.kind in (None, "experiments"):
         kinds["experiments"] = {n: catalog.summary(f) for n, f in catalog.experiments().items()}
     if arguments.kind in (None, "sweeps"):
-        kinds["sweeps"] = {n: catalog.summary(m) for n, m in catalog.modules("sweeps").items() if hasattr(m, "sweep")}
+        kinds["sweeps"] = {
+            n: catalog.summary(m) for n, m in catalog.modules("sweeps").items() if hasattr(m, "sweep")
+        }
     if arguments.kind in (None, "tables"):
         kinds["tables"] = {n: catalog.summary(m) for n, m in catalog.tables().items()}
     if arguments.kind in (None, "data"):
@@ -40,7 +42,9 @@ def show(arguments: argparse.Namespace) -> None:
         if arguments.name not in catalog.sweeps() and not arguments.name.endswith(".py"):
             raise
         if arguments.changes:
-            raise SpecError(f"{arguments.name} is a sweep: fields can be changed in experiments only.") from None
+            raise SpecError(
+                f"{arguments.name} is a sweep: fields can be changed in experiments only."
+            ) from None
         return show_sweep(catalog.sweep(arguments.name, arguments.scale))
     spec = codec.override(spec, arguments.changes, texts=True)
     if arguments.json:
@@ -61,7 +65,8 @@ def show_sweep(sweep: Ablation | Search) -> None:
     print(f"{sweep.name} at {sweep.scale} scale: {len(sweep.cases)} cases x seeds {words(sweep.seeds)}")
     for case in sweep.cases:
         changed = codec.difference(sweep.cases[0].spec, case.spec)
-        print(f"  {case.label:26}{counts(case.spec):38}{', '.join(f'{p}={words(n)}' for p, (_, n) in changed.items())}")
+        listed = ", ".join(f"{path}={words(new)}" for path, (_, new) in changed.items())
+        print(f"  {case.label:26}{counts(case.spec):38}{listed}")
 
 
 def counts(spec: ExperimentSpec) -> str:

@@ -22,8 +22,8 @@ def train(arguments: argparse.Namespace) -> int:
     settings, resources = Settings.load(), wanted(arguments)
     spec.data.open(settings.data)  # a missing data set is said before anything starts
 
-    from lab.tracking.mlflow import MlflowTracker
     from lab.run import run_one
+    from lab.tracking.mlflow import MlflowTracker
 
     tracker = MlflowTracker(settings)
     finished = tracker.find([spec.digest]).get(spec.digest)
@@ -32,7 +32,14 @@ def train(arguments: argparse.Namespace) -> int:
         print_result(finished)
         return 0
     print(f"{arguments.name} at {arguments.scale} scale · {spec.digest} · {counts(spec)}")
-    record = run_one(spec, name=arguments.name, scale=arguments.scale, resources=resources, settings=settings, tracker=tracker)
+    record = run_one(
+        spec,
+        name=arguments.name,
+        scale=arguments.scale,
+        resources=resources,
+        settings=settings,
+        tracker=tracker,
+    )
     print_result(record)
     return 0 if record.status is Status.COMPLETE else 1
 
@@ -42,8 +49,8 @@ def sweep(arguments: argparse.Namespace) -> int:
     found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
     settings, resources = Settings.load(), wanted(arguments)
 
-    from lab.tracking.mlflow import MlflowTracker
     from lab.run import run_sweep
+    from lab.tracking.mlflow import MlflowTracker
 
     if arguments.dry_run:
         return dry_run(found, MlflowTracker(settings))
@@ -58,16 +65,21 @@ def sweep(arguments: argparse.Namespace) -> int:
 
 
 def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:
-    """The sweep with the seeds, cases or trials asked for. Raises SpecError for a flag of the other kind of sweep."""
+    """The sweep with the seeds, cases or trials asked for. Raises SpecError for a flag of the other kind of
+    sweep."""
     if isinstance(found, Search):
         if arguments.seeds or arguments.only:
-            raise SpecError(f"--seeds and --only are for ablations; {found.name} is a search (it has --trials).")
+            raise SpecError(
+                f"--seeds and --only are for ablations; {found.name} is a search (it has --trials)."
+            )
         return dataclasses.replace(found, trials=arguments.trials) if arguments.trials is not None else found
     if arguments.trials is not None:
         raise SpecError(f"--trials is for searches; {found.name} is an ablation (it has --seeds and --only).")
     cases = tuple(case for case in found.cases if (arguments.only or "") in case.label)
     if not cases:
-        raise SpecError(f"no case of {found.name} contains {arguments.only!r}: {', '.join(c.label for c in found.cases)}.")
+        raise SpecError(
+            f"no case of {found.name} contains {arguments.only!r}: {', '.join(c.label for c in found.cases)}."
+        )
     return dataclasses.replace(found, cases=cases, seeds=arguments.seeds or found.seeds)
 
 
@@ -89,6 +101,10 @@ def wanted(arguments: argparse.Namespace) -> Resources:
 
 def print_result(record: RunRecord) -> None:
     """One line of metrics, and where the run is."""
-    shown = {name: value for name, value in record.metrics.items() if name.partition("/")[2] in ("top1", "loss", "map")}
+    shown = {
+        name: value
+        for name, value in record.metrics.items()
+        if name.partition("/")[2] in ("top1", "loss", "map")
+    }
     print("  " + "  ".join(f"{name} {value:.4f}" for name, value in sorted(shown.items())))
     print(f"  run {record.run_id} · {record.status} · {record.seconds:.0f} s · see it with `lab ui`")

@@ -43,6 +43,8 @@ def runs(arguments: argparse.Namespace) -> None:
         if arguments.status in (None, run.status) and arguments.sweep in (None, run.tags.get("sweep"))
     ]
     for run in found:
-        metric = next((f"{m} {run.metrics[m]:.4f}" for m in ("test/top1", "validation/top1") if m in run.metrics), "")
+        metric = next(
+            (f"{m} {run.metrics[m]:.4f}" for m in ("test/top1", "validation/top1") if m in run.metrics), ""
+        )
         print(f"{run.digest}  {run.status:9} seed {run.seed}  {run.seconds:6.0f} s  {metric:22} {run.name}")
     print(f"{len(found)} runs in {tracker.summary()['tracking']}")

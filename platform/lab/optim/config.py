@@ -23,10 +23,11 @@ def _not_negative(owner: str, **values: float) -> None:
 
 @dataclass(frozen=True)
 class Lamb:
-    """LAMB (You et al., 2020): Adam's direction plus decoupled weight decay, scaled per tensor by |w| / |update|.
+    """LAMB (You et al., 2020): Adam's direction plus decoupled weight decay, scaled per tensor by |w| /
+    |update|.
 
-    Weight decay excludes biases and everything in a LayerNorm (docs/paper.md section 3.2). The paper states the
-    optimizer and its learning rate; betas, eps and weight decay are assumed (docs/paper.md section 7).
+    Weight decay excludes biases and everything in a LayerNorm (docs/paper.md section 3.2). The paper states
+    the optimizer and its learning rate; betas, eps and weight decay are assumed (docs/paper.md section 7).
     """
 
     lr: float = 0.004
@@ -57,7 +58,8 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Sgd:
-    """Stochastic gradient descent with Nesterov momentum: what the paper found harder to tune than LAMB (§4.1)."""
+    """Stochastic gradient descent with Nesterov momentum: what the paper found harder to tune than LAMB
+    (§4.1)."""
 
     lr: float = 0.1
     momentum: float = 0.9
@@ -78,7 +80,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """Multiply the learning rate by `factor` at each milestone (ImageNet: epochs 84, 102, 114; paper §4.1)."""
+    """The learning rate times `factor` from each milestone on (ImageNet: epochs 84, 102, 114; paper §4.1)."""
 
     milestones: tuple[Duration, ...] = (Epochs(84), Epochs(102), Epochs(114))
     factor: float = 0.1
@@ -94,7 +96,8 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class CosineAfter:
-    """Constant for the first `flat` part of the run, then a half cosine to zero (Perceiver IO's recipe, flat=0.5)."""
+    """Constant for the first `flat` part of the run, then a half cosine to zero (Perceiver IO's recipe,
+    flat=0.5)."""
 
     flat: float = 0.5
 

@@ -17,7 +17,8 @@ HOST = "127.0.0.1"
 
 
 def serve(settings: Settings, port: int) -> int:
-    """Run the server until Ctrl-C; print where it is once it listens. Raises PortInUse with a free port to try."""
+    """Run the server until Ctrl-C; print where it is once it listens. Raises PortInUse with a free port to
+    try."""
     if settings.tracking.startswith(("http://", "https://")):
         print(f"The record is kept by a server already: open {settings.tracking} in a browser.")
         return 0
