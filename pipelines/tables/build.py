@@ -18,8 +18,10 @@ from pipelines.tables.plots import Panel
 from pipelines.tables.report import report
 from pipelines.tables.search import SearchResult, search_result
 from pipelines.tables.table import ResultsTable
+from pipelines.tables.terminal import terminal
 
-Format = Literal["md", "csv", "json", "html"]
+Format = Literal["text", "md", "csv", "json", "html"]
+_SUFFIX = {"text": "txt"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def assemble(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]
 
 def render(tables: Sequence[ResultsTable], format: Format, searches: Sequence[SearchResult] = ()) -> str:  # noqa: A002
     """Filled tables as one text."""
+    if format == "text":
+        return "\n".join(map(terminal, tables))
     if format == "md":
         return "\n".join(map(markdown.markdown, tables))
     if format == "csv":
@@ -86,7 +90,7 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for stem, text in texts.items():
-        path = out / f"{stem}.{format}"
+        path = out / f"{stem}.{_SUFFIX.get(format, format)}"
         path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths

@@ -13,15 +13,15 @@ from pipelines.tables.table import Kind, Place, ResultsTable, Row
 def markdown(table: ResultsTable) -> str:
     """The table with ours and the paper's side by side, what is missing, and what the claims say."""
     kinds, winners = table.kinds(), table.winners()
-    head = ["", *_heads(table, kinds)]
-    body = [[row.label, *_cells(table, row, kinds, winners)] for row in table.rows]
+    head = ["", *heads(table, kinds)]
+    body = [[row.label, *cells(table, row, kinds, winners)] for row in table.rows]
     lines = [f"## {table.title}", "", f"{table.caption}", "", f"*{table.honesty}*", ""]
     lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *map(_line, body), ""]
-    lines += [*_legend(table), *_claims(table), *_to_do(table), *_runs(table)]
+    lines += [*_legend(table), *verdicts(table), *to_do(table), *_runs(table)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _heads(table: ResultsTable, kinds: Mapping[str, Kind]) -> Iterator[str]:
+def heads(table: ResultsTable, kinds: Mapping[str, Kind]) -> Iterator[str]:
     for column in table.columns:
         match kinds[column.key]:
             case "quoted":
@@ -32,7 +32,7 @@ def _heads(table: ResultsTable, kinds: Mapping[str, Kind]) -> Iterator[str]:
                 yield from (f"{column.title} % · {table.scale}", "paper")
 
 
-def _cells(
+def cells(
     table: ResultsTable, row: Row, kinds: Mapping[str, Kind], winners: frozenset[Place]
 ) -> Iterator[str]:
     for column, cell in zip(table.columns, row.cells, strict=True):
@@ -45,8 +45,8 @@ def _cells(
         yield (wording.paper(cell) + ("†" if wording.note(cell) else "")) if cell else ""
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _line(parts: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in parts) + " |"
 
 
 def _legend(table: ResultsTable) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _legend(table: ResultsTable) -> Iterator[str]:
     yield ""
 
 
-def _claims(table: ResultsTable) -> Iterator[str]:
+def verdicts(table: ResultsTable) -> Iterator[str]:
     found = claims.findings(table)
     if found:
         yield f"Claims, tested at {table.scale} scale:"
@@ -77,7 +77,7 @@ def _claims(table: ResultsTable) -> Iterator[str]:
         yield ""
 
 
-def _to_do(table: ResultsTable) -> Iterator[str]:
+def to_do(table: ResultsTable) -> Iterator[str]:
     """The cells that are no result yet, why, and what fills them."""
     first = True
     for row, column, cell in table.cells():

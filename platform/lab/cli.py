@@ -92,7 +92,7 @@ def build_parser() -> Parser:
 
     tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
     tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
-    tables.add_argument("--format", choices=["md", "csv", "json", "html"], default="md")
+    tables.add_argument("--format", choices=["text", "md", "csv", "json", "html"], default="text")
     tables.add_argument("--out", help="write files into this folder instead of printing")
     _scale(tables)
 

@@ -21,7 +21,7 @@ from pipelines.tables.export import FIELDS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "tables"
 NAMES = ("table2", "table5", "table6", "table7")
-FORMATS = ("md", "csv", "json", "html")
+FORMATS = ("text", "md", "csv", "json", "html")
 
 
 @pytest.fixture
@@ -46,6 +46,17 @@ def half_done(laboratory, monkeypatch):
 def rows_of(markdown: str) -> list[list[str]]:
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_the_terminal_s_columns_line_up_and_hold_what_markdown_holds(laboratory, half_done) -> None:
+    tables = assemble(["table6"], laboratory.tracker, {"table6": half_done})
+    ruled = render(tables, "text").split("\n\n")[1].splitlines()
+    head, *body = [line for line in ruled if not line.startswith("─")]
+    assert len({len(line) for line in ruled if line.startswith("─")} | {max(map(len, [head, *body]))}) == 1
+    expected = [row for row in rows_of(render(tables, "md")) if row[-1] != "---:"]
+    for line, cells in zip([head, *body], expected, strict=True):
+        shown = [part.removesuffix(" *") for part in re.split(r" {3,}", line.strip())]
+        assert shown == [cell.replace("**", "") for cell in cells if cell]
 
 
 @pytest.mark.parametrize("form", ["md", "csv", "json"])
@@ -150,7 +161,7 @@ def test_an_unknown_exhibit_or_sweep_or_format_is_answered_with_the_way_out(labo
         assemble(["table66"], laboratory.tracker, {})
     with pytest.raises(UnknownName, match="no ablation for table6 'table6'"):
         assemble(["table6"], laboratory.tracker, {})
-    with pytest.raises(SpecError, match="must be one of md, csv, json, html, got 'xml'"):
+    with pytest.raises(SpecError, match="must be one of text, md, csv, json, html, got 'xml'"):
         render([], "xml")  # type: ignore[arg-type]
 
 
