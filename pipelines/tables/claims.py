@@ -24,6 +24,8 @@ Term = tuple[Literal[1, -1], Place]
 class Verdict(StrEnum):
     """What the record says about a sentence, at the scale of the record."""
 
+    PROVEN = "proven"
+    """exact: it holds for every run there can be"""
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
     UNDECIDED = "undecided"
@@ -31,15 +33,23 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """`contrast` is above zero ("positive"), or within `margin` points of it ("zero")."""
+    """`contrast` is above zero ("positive"), or within `margin` points of it ("zero").
+
+    A claim with a `proof`, the test that shows it for every run, needs no contrast and no runs.
+    """
 
     sentence: str
     source: str
-    contrast: tuple[Term, ...]
+    contrast: tuple[Term, ...] = ()
     expects: Literal["positive", "zero"] = "positive"
     margin: float = 0.0
+    proof: str = ""
 
     def __post_init__(self) -> None:
+        if bool(self.contrast) == bool(self.proof):
+            raise SpecError(
+                f"a claim is tested on a contrast or has a proof: {self.sentence!r} has not one of them."
+            )
         if (self.expects == "zero") != (self.margin > 0):
             raise SpecError(
                 f"a claim of zero needs a margin above 0, a positive one has none: got {self.margin}."
@@ -94,6 +104,8 @@ def _p_value(claim: Claim, effect: Estimate | None) -> float | None:
 
 
 def _finding(claim: Claim, effect: Estimate | None, p: float | None, tests: int) -> Finding:
+    if claim.proof:
+        return Finding(claim, Verdict.PROVEN, None, None, f"by {claim.proof}")
     if effect is None:
         return Finding(claim, Verdict.UNDECIDED, None, None, "not all its cells are complete")
     if p is None or effect.low is None or effect.high is None:

@@ -9,7 +9,7 @@ from pipelines.tables.table import ResultsTable
 
 
 def terminal(table: ResultsTable) -> str:
-    """The table with ours and the paper's side by side; * is not significantly worse than the column's best."""
+    """The table with ours and the paper's side by side; * is as good as the column's best."""
     kinds, winners = table.kinds(), table.winners()
     rows = [["", *heads(table, kinds)]]
     rows += [[row.label, *map(_starred, cells(table, row, kinds, winners))] for row in table.rows]
