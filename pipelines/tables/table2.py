@@ -48,8 +48,8 @@ def table(sweep: Ablation) -> ResultsTable:
             _unchanged("Perceiver (FF)"),
         ),
         notes=(
-            "Perceiver and Transformer take a set of elements: permuted is the same function, so the same runs "
-            'as raw (the paper: "by construction").',
+            "Perceiver and Transformer take a set of elements: permuted is the same function, and the same "
+            "runs as raw.",
             "The row without positions is not in the paper.",
         ),
     )

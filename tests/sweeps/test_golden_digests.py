@@ -1,7 +1,8 @@
 """The identity of the paper's experiments is pinned: a change here orphans every finished run of it.
 
 Where a change is meant, write the new digests with `python tests/sweeps/test_golden_digests.py` and say why
-in the commit. A field added later keeps all digests if it is declared neutral at its default (`lab.codec.encode`).
+in the commit. A field added later keeps all digests if it is declared neutral at its default
+(`lab.codec.encode`).
 """
 
 from __future__ import annotations
