@@ -69,11 +69,11 @@ def _(model: ResNet) -> Model:
     return replace(
         model,
         inputs=_digit(model.inputs),
-        depths=(2, 2),
-        widths=(8, 16),
+        depths=(1, 1),
+        widths=(16, 16),
         residual="basic",
         stem="3x3",
-        stem_width=8,
+        stem_width=16,
         num_classes=10,
     )
 
