@@ -1,7 +1,7 @@
-"""The two modules a Perceiver is made of (paper appendix C; docs/paper.md section 1.2).
+"""The modules a Perceiver is made of (paper appendix C; docs/paper.md section 1.2).
 
-Both normalise first and add to the latents twice: z1 = z + attend(..), z2 = z1 + mlp(norm(z1)). No mask, no
-dropout.
+Both attends normalise first and add to the latents twice: z1 = z + attend(..), z2 = z1 + mlp(norm(z1)). No
+mask, no dropout.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from perceiver.initialise import lecun_linear
 from perceiver.kernels import GridInputs, NormalisedInputs, Projections
@@ -134,3 +135,18 @@ class SelfAttend(nn.Module):
         latents = latents + self.out(attend(self.query(z), self.key(z), self.value(z), heads=self.heads))
         refined: Tensor = latents + self.mlp(self.norm_mlp(latents))
         return refined
+
+
+class LatentTransformer(nn.Sequential):
+    """Self-attends, one after the other: a block."""
+
+    def forward(self, latents: Tensor, *, checkpointing: bool = False) -> Tensor:
+        """New latents (b, n, d). With `checkpointing`, what a self-attend makes on its way is computed again
+        in the backward pass instead of being kept; nothing is random, so that no random state is kept either.
+        """
+        for self_attend in self:
+            if checkpointing and torch.is_grad_enabled():
+                latents = checkpoint(self_attend, latents, use_reentrant=False, preserve_rng_state=False)
+            else:
+                latents = self_attend(latents)
+        return latents
