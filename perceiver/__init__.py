@@ -9,7 +9,7 @@ from perceiver.decoder import Queries
 from perceiver.errors import ConfigError, InputError
 from perceiver.fusion import Fusion, Modality
 from perceiver.io_inputs import Bytes, ConvolvedImage, LiftedImage
-from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
+from perceiver.modalities import Audio, Image, Pixels, Points, Spectrogram, Video
 from perceiver.model import Perceiver
 from perceiver.positions import Fourier, Learned, Positions
 
@@ -28,6 +28,7 @@ __all__ = [
     "Modality",
     "Perceiver",
     "PerceiverConfig",
+    "Pixels",
     "Points",
     "Positions",
     "Queries",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
@@ -12,18 +14,28 @@ from perceiver.kernels import GridInputs, GridPositions, grid_positions, prepare
 from perceiver.positions import Fourier, Learned, Positions, axis_features, fourier_features
 
 
+class Scaling(NamedTuple):
+    """Factors and offsets, one of each per colour channel, that make the data of 8-bit pixels."""
+
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+
+
 class GridElements(nn.Module):
     """Elements on a grid: images, sound, spectrograms, video patches.
 
     `pattern` is the einops pattern from raw (b, *shape) to values (b, m, c), `sizes` its patch sizes, `axes`
     the grid of the m elements. `permutation` seeds one fixed order of the elements, the same for all
-    examples, taken after the positions are attached (paper, Table 2).
+    examples, taken after the positions are attached (paper, Table 2). With a `scaling` the raw batch is
+    uint8.
     """
 
     permutation: Tensor | None
     positions: Tensor | None
     rows: Tensor | None
     columns: Tensor | None
+    scale: Tensor | None
+    shift: Tensor | None
 
     def __init__(
         self,
@@ -35,6 +47,7 @@ class GridElements(nn.Module):
         positions: Positions,
         sizes: dict[str, int] | None = None,
         permutation: int | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         super().__init__()
         self.name, self.shape, self.pattern, self.axes = name, shape, pattern, axes
@@ -50,16 +63,29 @@ class GridElements(nn.Module):
                 self.positions = nn.Parameter(table)
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("columns", columns, persistent=False)
+        # The channels of a patch are its pixels' one after the other, the colours fastest.
+        pixels = int(torch.Size(self.sizes.values()).numel())
+        for of_data, of_colours in zip(("scale", "shift"), scaling or (None, None), strict=True):
+            factors = None if of_colours is None else torch.tensor(of_colours).repeat(pixels)
+            self.register_buffer(of_data, factors, persistent=False)
         order = None
         if permutation is not None:
             order = torch.randperm(number, generator=torch.Generator().manual_seed(permutation), device="cpu")
         self.register_buffer("permutation", order, persistent=False)
 
-    def values(self, raw: Tensor) -> Tensor:
-        """The data channels (b, m, c) of a raw batch (b, *shape), in grid order. Raises InputError."""
-        require_batch(self.name, raw, self.shape)
+    def stored(self, raw: Tensor) -> Tensor:
+        """The data channels (b, m, x) of a raw batch (b, *shape), in grid order, before any scaling.
+
+        Raises InputError.
+        """
+        require_batch(self.name, raw, self.shape, eight_bit=self.scale is not None)
         values: Tensor = rearrange(raw, self.pattern, **self.sizes)
         return values
+
+    def values(self, raw: Tensor) -> Tensor:
+        """The data channels (b, m, x) of a raw batch (b, *shape), in grid order. Raises InputError."""
+        stored = self.stored(raw)
+        return stored if self.scale is None or self.shift is None else stored * self.scale + self.shift
 
     def features(self) -> Tensor | None:
         """The position features (m, p), in grid order; None if there are none."""
@@ -74,7 +100,10 @@ class GridElements(nn.Module):
         """
         assert self.rows is not None
         assert self.columns is not None
-        return GridInputs(prepare(self.values(raw), GridPositions(self.rows, self.columns)))
+        positions, stored = GridPositions(self.rows, self.columns), self.stored(raw)
+        if self.scale is None or self.shift is None:
+            return GridInputs(prepare(stored, positions))
+        return GridInputs(prepare(stored, positions, scale=self.scale, shift=self.shift))
 
     def forward(self, raw: Tensor) -> Tensor:
         """Elements (b, m, c) of a raw batch (b, *shape). Raises InputError."""

@@ -52,13 +52,13 @@ def require_divisible(owner: str, name: str, width: int, divisor_name: str, divi
         )
 
 
-def require_batch(owner: str, raw: object, shape: tuple[int, ...]) -> None:
-    """Refuse, with InputError, what is not a non-empty, finite float batch (b, *shape).
+def require_batch(owner: str, raw: object, shape: tuple[int, ...], *, eight_bit: bool = False) -> None:
+    """Refuse, with InputError, what is not a non-empty, finite float batch (b, *shape); or 8-bit, if so due.
 
     NaN and infinity are looked for on the CPU only, where one pass over the batch is cheap: on a GPU the
     answer would stall the queue, and inside `torch.compile` it would break the graph.
     """
-    expected = f"a float tensor of shape ({', '.join(['b', *map(str, shape)])})"
+    expected = f"a {'uint8' if eight_bit else 'float'} tensor of shape ({', '.join(['b', *map(str, shape)])})"
     if not isinstance(raw, Tensor):
         raise InputError(f"{owner} expects {expected}, given {type(raw).__name__}")
     given = f"{str(raw.dtype).removeprefix('torch.')} of shape {tuple(raw.shape)}"
@@ -66,11 +66,13 @@ def require_batch(owner: str, raw: object, shape: tuple[int, ...]) -> None:
         channels_first = len(shape) == 3 and tuple(raw.shape[1:]) == (shape[2], *shape[:2])
         hint = "; channels go last, try raw.permute(0, 2, 3, 1)" if channels_first else ""
         raise InputError(f"{owner} expects {expected}, given {given}{hint}")
-    if not raw.is_floating_point():
+    if eight_bit and raw.dtype != torch.uint8:
+        raise InputError(f"{owner} expects {expected}, given {given}; floats are due where pixels=None")
+    if not eight_bit and not raw.is_floating_point():
         raise InputError(f"{owner} expects {expected}, given {given}; convert and normalise it first")
     if raw.shape[0] == 0:
         raise InputError(f"{owner} expects at least one example: {expected}, given {given}")
     # A sum is finite only where every term is, and unlike isfinite(raw) it allocates nothing.
-    looked_for = raw.device.type == "cpu" and not torch.compiler.is_compiling()
+    looked_for = not eight_bit and raw.device.type == "cpu" and not torch.compiler.is_compiling()
     if looked_for and not torch.isfinite(raw.detach().sum(dtype=torch.float64)):
         raise InputError(f"{owner} expects finite values, given {given} with NaN or infinity")

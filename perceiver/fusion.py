@@ -36,6 +36,11 @@ class Modality:
             raise ConfigError(f"Modality.name must be an identifier, such as 'video', given {self.name!r}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"Modality.dropout must be a probability below 1, given {self.dropout}")
+        if self.dropout and isinstance(self.inputs, Image | Video) and self.inputs.pixels is not None:
+            raise ConfigError(
+                f"Modality.dropout zeroes a stream of floats, and the zero of 8-bit pixels is black, "
+                f"given {self.dropout}; try pixels=None"
+            )
 
 
 @dataclass(frozen=True)

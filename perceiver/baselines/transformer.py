@@ -48,6 +48,8 @@ class Transformer(Baseline):
             return
         if not isinstance(self.inputs, Image):
             raise ConfigError(f"Transformer.grid is for images, given {self.grid} for points; try None")
+        if self.inputs.pixels is not None:
+            raise ConfigError("Transformer.grid scales floats down, given 8-bit pixels; try pixels=None")
         height, width = self.grid
         require_counts("Transformer", grid=height)
         require_counts("Transformer", grid=width)
