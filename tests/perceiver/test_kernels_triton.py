@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip("triton", reason="Triton is not installed: it comes with PyTorch's CUDA builds")
+pytest.importorskip("triton", reason="Triton is not installed: it is for Linux on x86-64")
 
 from perceiver.kernels import grid_attention, grid_triton
 
