@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import singledispatch
 
 from lab import AdamW, Classification, CosineAfter, Epochs, Evaluation, ExperimentSpec, Model, Scale
+from lab.errors import SpecError
 from perceiver import Fourier, Image, Learned, PerceiverConfig
 from perceiver.baselines import ResNet, Transformer, ViT
 from pipelines.data import Digits
@@ -48,7 +49,10 @@ def _on_digits(spec: ExperimentSpec) -> ExperimentSpec:
 @singledispatch
 def smaller(model: Model) -> Model:
     """The model for 8 x 8 grey images of ten classes."""
-    raise TypeError(f"no laptop scale is defined for {type(model).__name__}: add one with @smaller.register.")
+    raise SpecError(
+        f"the laptop scale cannot make {type(model).__name__} smaller: register a function with "
+        "@sweeps.scales.smaller.register, or run it as it is with --scale own."
+    )
 
 
 @smaller.register
@@ -102,6 +106,9 @@ def _digit(inputs: object) -> Image:
 
 
 paper = Scale("paper", _as_stated, seeds=(0, 1, 2), caption="the paper's data, sizes and recipe")
+own = Scale(
+    "own", _as_stated, seeds=(0, 1, 2), caption="as the experiment states itself; compared with nothing"
+)
 laptop = Scale(
     "laptop",
     _on_digits,

@@ -115,7 +115,7 @@ def _finding(claim: Claim, effect: Estimate | None, p: float | None, tests: int)
         supported, contradicted = significant and effect.mean > 0, significant and effect.mean < 0
     else:
         supported = significant and abs(effect.mean) < claim.margin
-        contradicted = effect.low > claim.margin or effect.high < -claim.margin
+        contradicted = abs(effect.mean) - _half_width(effect, tests) > claim.margin
     if supported or contradicted:
         return Finding(claim, Verdict.SUPPORTED if supported else Verdict.CONTRADICTED, effect, p)
     return Finding(
@@ -125,6 +125,12 @@ def _finding(claim: Claim, effect: Estimate | None, p: float | None, tests: int)
         p,
         _seeds_needed(effect, abs(abs(effect.mean) - claim.margin), tests),
     )
+
+
+def _half_width(effect: Estimate, tests: int) -> float:
+    """Half the interval of an effect, wide enough that all of `tests` hold together (Bonferroni)."""
+    confidence = 1 - (1 - statistics.CONFIDENCE) / tests
+    return statistics.critical(effect.n - 1, confidence) * (effect.standard_error or 0.0)
 
 
 def _seeds_needed(effect: Estimate, distance: float, tests: int, most: int = 1000) -> str:

@@ -136,16 +136,20 @@ class ResultsTable:
         return replace(self, rows=rows)
 
     def winners(self) -> frozenset[Place]:
-        """The complete cells not significantly worse than the best of their column: what is printed bold."""
+        """The cells not significantly worse than the best of their column: what is printed bold. A column
+        that is not complete has none, since the best may be missing."""
         places: set[Place] = set()
         for column in self.columns:
             if column.better is None:
                 continue
-            rows = {
-                row.label: cell.by_seed
+            measured = {
+                row.label: cell
                 for row, other, cell in self.cells()
-                if other is column and isinstance(cell, Measured) and cell.state.stage is Stage.COMPLETE
+                if other is column and isinstance(cell, Measured | Missing)
             }
+            if any(cell.state.stage is not Stage.COMPLETE for cell in measured.values()):
+                continue
+            rows = {label: cell.by_seed for label, cell in measured.items() if isinstance(cell, Measured)}
             best = statistics.not_worse_than_best(rows, higher=column.better == "higher")
             places |= {(label, column.key) for label in best}
         return frozenset(places)

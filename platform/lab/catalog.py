@@ -8,10 +8,12 @@ effect."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
+import sys
 import typing
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
@@ -22,6 +24,9 @@ from typing import Any, cast
 from lab.errors import LabError, UnknownName
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Scale, Search, Sweep
+
+OWN_FILE = "own_file_"
+"""how the names of modules begin that are loaded from a path"""
 
 
 def experiments() -> dict[str, Callable[[], ExperimentSpec]]:
@@ -120,19 +125,25 @@ def modules(group: str) -> dict[str, ModuleType]:
 
 
 def load_file(path: str) -> ModuleType:
-    """A person's own file, imported under its stem. Raises UnknownName when it is not there."""
+    """A person's own file. Its module is named by its content, so that a class defined in it is, in every
+    digest, that class and no other of the same name. Raises UnknownName when it is not there."""
     file = Path(path)
     if not file.is_file():
         raise UnknownName(f"no file {path}: give the path of a Python file, or a name from `lab list`.")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"{OWN_FILE}{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except LabError:
+        del sys.modules[name]
         raise
     except Exception as fault:
+        del sys.modules[name]
         raise LabError(f"{path} cannot be imported: {type(fault).__name__}: {fault}.") from fault
     return module
 

@@ -138,7 +138,7 @@ def _resources(parser: Parser) -> None:
 
 
 def _integers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part.strip())
+    return tuple(int(part) for part in text.split(","))
 
 
 def _flags() -> list[str]:

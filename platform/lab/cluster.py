@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lab import orphans
+from lab.catalog import OWN_FILE
 from lab.errors import LabError, RecordError
 from lab.resources import Resources
 from lab.settings import Settings
@@ -66,6 +67,13 @@ SCRATCH = "LAB_SCRATCH"
 """environment variable: a folder that goes with the local Ray, however that ends"""
 
 
+def _carry_own_files() -> None:
+    """Send what a person's own file defines along with what uses it: no worker can import that file."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(OWN_FILE):
+            ray.cloudpickle.register_pickle_by_value(module)
+
+
 @contextmanager
 def connected(settings: Settings, resources: Resources, *, groups: bool) -> Iterator[None]:
     """Ray for as long as the context lasts; one that is there already is used and left.
@@ -74,6 +82,7 @@ def connected(settings: Settings, resources: Resources, *, groups: bool) -> Iter
     Raises SpecError where a run could never be placed on this machine, LabError where the cluster does not
     answer.
     """
+    _carry_own_files()
     if ray.is_initialized():
         yield
         return

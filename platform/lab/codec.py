@@ -42,8 +42,9 @@ def encode(value: Any, hint: Any = Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        inner = get_args(hint)[0] if get_origin(hint) is tuple and get_args(hint) else Any
-        return [encode(item, inner) for item in value]
+        return [encode(item, inner) for item, inner in zip(value, _item_hints(hint, len(value)), strict=True)]
+    if isinstance(value, float):
+        return value + 0.0  # minus zero is zero
     if isinstance(value, int) and not isinstance(value, bool) and _only_float(hint):
         return float(value)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lab.errors import SpecError
@@ -14,8 +15,8 @@ class Epochs:
     count: float
 
     def __post_init__(self) -> None:
-        if not self.count > 0:
-            raise SpecError(f"Epochs must be greater than 0, got {self.count}.")
+        if not 0 < self.count < math.inf:
+            raise SpecError(f"Epochs must be greater than 0 and finite, got {self.count}.")
 
     def in_steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps, at least one."""

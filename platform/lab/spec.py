@@ -6,6 +6,7 @@ experiment runs (`Resources`, `Settings`) are other types and never part of the 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -145,10 +146,10 @@ class ExperimentSpec:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise SpecError(f"batch_size must be 1 or more, got {self.batch_size}.")
-        if self.clip is not None and not self.clip > 0:
-            raise SpecError(f"clip is a gradient norm and must be greater than 0, got {self.clip}.")
-        if self.seed < 0:
-            raise SpecError(f"seed must be 0 or more, got {self.seed}.")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise SpecError(f"clip is a gradient norm, greater than 0 and finite, or none; got {self.clip}.")
+        if not 0 <= self.seed < 2**63:
+            raise SpecError(f"seed must be from 0 to 2**63 - 1, got {self.seed}.")
         if self.model.input_shape != self.data.input_shape:
             raise SpecError(
                 f"model takes inputs of shape {self.model.input_shape}, {self.data.name} gives "

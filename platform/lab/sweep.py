@@ -42,6 +42,8 @@ class Ablation:
     def __post_init__(self) -> None:
         labels = [case.label for case in self.cases]
         doubles = sorted({label for label in labels if labels.count(label) > 1})
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SpecError(f"{self.name}: seeds must be one or more, all different, got {list(self.seeds)}.")
         if doubles:
             raise SpecError(
                 f"{self.name}: every case needs a label of its own, {doubles} appear more than once."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def lab(tmp_path: Path) -> Shell:
         (["train", "imagenet.fourier", "--model.num-latents"], "--model.num-latents needs a value"),
         (["train", "imagenet.fourier", "--model.latent-channels", "33"], "latent_channels must be divisible"),
         (["train", "imagenet.fourier", "--model.cross-attends", "3"], "cross_attends must divide blocks"),
-        (["train", "imagenet.fourier", "--optimizer.lr", "-1"], "lr must be greater than 0, got -1"),
+        (["train", "imagenet.fourier", "--optimizer.lr", "-1"], "lr must be greater than 0 and finite, got -1"),
         (["train", "imagenet.fourier", "--workers", "0"], "--workers must be 1 or more, got 0"),
         (["train", "imagenet.fourier", "--workers", "many"], "argument --workers: invalid int value: 'many'"),
         (["sweep", "table6", "--trials", "3"], "--trials is for searches; table6 is an ablation"),
@@ -79,6 +80,23 @@ def lab(tmp_path: Path) -> Shell:
             "--seeds and --only are for ablations; perceiver is a search",
         ),
         (["sweep", "table6", "--only", "nine"], "no case of table6 contains 'nine'"),
+        (
+            ["train", "imagenet.fourier", "--clip", "Infinity"],
+            "clip is a gradient norm, greater than 0 and finite",
+        ),
+        (["train", "imagenet.fourier", "--optimizer.beta1", "5"], "AdamW.beta1 is a rate of decay"),
+        (
+            ["train", "imagenet.fourier", "--optimizer.weight-decay", "NaN"],
+            "must be 0 or more and finite, got nan",
+        ),
+        (
+            ["train", "imagenet.fourier", "--duration.count", "Infinity"],
+            "Epochs must be greater than 0 and finite",
+        ),
+        (["train", "imagenet.fourier", "--seed", str(2**64)], "seed must be from 0 to 2**63 - 1"),
+        (["sweep", "table6", "--seeds", "0,0"], "seeds must be one or more, all different, got [0, 0]"),
+        (["sweep", "table6", "--seeds", ","], "argument --seeds: invalid"),
+        (["tables", "table6", "--out", "/proc/nope"], "--out /proc/nope: cannot be written"),
         (["list", "sweps"], "Did you mean 'sweeps'?"),
         (["runs", "--stauts", "complete"], "unexpected '--stauts'"),
     ],
@@ -89,6 +107,21 @@ def test_a_mistake_is_one_line_with_the_way_out(lab: Shell, words: list[str], sa
 
 def test_a_missing_data_set_names_the_command_that_prepares_it(lab: Shell) -> None:
     assert "lab data prepare digits" in lab.refusal("train", "imagenet.fourier")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "says"),
+    [
+        ("--evaluation.splits", "tset", "no split of digits 'tset'. Did you mean 'test'?"),
+        ("--batch-size", "5000", "batch_size is 5000, but digits has 1197 training examples"),
+    ],
+)
+def test_what_would_stop_a_run_at_its_first_step_is_said_before_it_starts(
+    lab: Shell, tmp_path: Path, flag: str, value: str, says: str
+) -> None:
+    assert lab("data", "prepare", "digits").returncode == 0
+    assert says in lab.refusal("train", "imagenet.fourier", flag, value)
+    assert not (tmp_path / ".lab" / "record.db").exists(), "nothing was put on record"
 
 
 def test_a_corrupt_shard_is_named(lab: Shell, tmp_path: Path) -> None:
@@ -145,9 +178,38 @@ def test_a_file_of_ones_own_is_an_experiment(lab: Shell, tmp_path: Path) -> None
         "    'A narrow one.'\n"
         "    return imagenet.fourier().override({'model.latent_channels': 512})\n"
     )
-    assert "latent_channels             32" in " ".join(
+    # 512 channels shrink by the 3/64 that make 48 of the paper's 1024.
+    assert re.search(r"model\.latent_channels +24\n", lab("show", "./mine.py::narrow").stdout)
         lab("show", "./mine.py::narrow").stdout.split("model.")
     )
+
+
+def test_two_files_of_one_name_define_two_different_models(lab: Shell, tmp_path: Path) -> None:
+    digests = []
+    for folder, width in (("a", 10), ("b", 20)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(
+            "from __future__ import annotations\n"
+            "from dataclasses import dataclass\n"
+            "from lab import ExperimentSpec\n"
+            "from pipelines.data import Digits\n"
+            "@dataclass(frozen=True)\n"
+            "class Flat:\n"
+            "    input_shape = (8, 8, 1)\n"
+            "    num_outputs = 10\n"
+            "    def build(self):\n"
+            f"        from torch import nn; return nn.Sequential(nn.Flatten(), nn.Linear(64, {width}))\n"
+            "    def parameters(self): return 650\n"
+            "    def flops(self): return 1280\n"
+            "def flat() -> ExperimentSpec:\n"
+            "    'A linear model.'\n"
+            "    return ExperimentSpec(model=Flat(), data=Digits())\n"
+        )
+        shown = lab("show", f"./{folder}/mine.py::flat", "--scale", "own")
+        assert "650 parameters" in shown.stdout, shown.stderr
+        digests.append(shown.stdout.split("digest ")[1][:12])
+    assert digests[0] != digests[1]
+    assert "--scale own" in lab.refusal("show", "./a/mine.py::flat", "--scale", "laptop")
 
 
 def test_help_imports_nothing_heavy(lab: Shell) -> None:

@@ -54,6 +54,11 @@ class Pixels:
     def open(self, root: str): ...
 
 
+@dataclass(frozen=True)
+class Sized:
+    resolution: float | tuple[float, ...]
+
+
 @pytest.fixture
 def spec() -> ExperimentSpec:
     return ExperimentSpec(model=Net(), data=Pixels())
@@ -73,6 +78,13 @@ def test_a_specification_survives_json(spec: ExperimentSpec) -> None:
 def test_equal_content_has_one_digest_however_it_is_written(spec: ExperimentSpec) -> None:
     assert replace(spec, duration=Epochs(3)).digest == replace(spec, duration=Epochs(3.0)).digest
     assert replace(spec, clip=10).digest == replace(spec, clip=10.0).digest
+
+
+def test_equal_numbers_have_one_digest(spec: ExperimentSpec) -> None:
+    minus_zero = replace(spec, optimizer=Lamb(weight_decay=-0.0))
+    assert minus_zero.digest == replace(spec, optimizer=Lamb(weight_decay=0.0)).digest
+    assert str(codec.encode(Sized((8, 8)))["resolution"]) == "[8.0, 8.0]"
+    assert str(codec.encode(Sized(8))["resolution"]) == "8.0"
 
 
 @pytest.mark.parametrize(
@@ -149,9 +161,9 @@ def test_the_difference_of_two_specifications_is_by_dotted_path(spec: Experiment
             {"precision": "bf61"},
             r"precision: must be one of 'fp32', 'bf16', got 'bf61'\. Did you mean 'bf16'\?",
         ),
-        ({"optimizer.lr": "0"}, r"optimizer: Lamb\.lr must be greater than 0, got 0"),
+        ({"optimizer.lr": "0"}, r"optimizer: Lamb\.lr must be greater than 0 and finite, got 0"),
         ({"seed.high": "1"}, r"seed\.high: seed is 0 and has no fields to set"),
-        ({"duration.count": "-1"}, r"duration: Epochs must be greater than 0, got -1"),
+        ({"duration.count": "-1"}, r"duration: Epochs must be greater than 0 and finite, got -1"),
         ({"batch_size": "0"}, r"batch_size must be 1 or more, got 0"),
         ({"optimizer": '{"kind": "os.system"}'}, r"optimizer: 'os\.system' names no specification"),
     ],

@@ -66,7 +66,7 @@ def show_sweep(sweep: Ablation | Search) -> None:
     for case in sweep.cases:
         changed = codec.difference(sweep.cases[0].spec, case.spec)
         listed = ", ".join(f"{path}={words(new)}" for path, (_, new) in changed.items())
-        print(f"  {case.label:26}{counts(case.spec):38}{listed}")
+        print(f"  {case.label:26}{counts(case.spec):38}  {listed}")
 
 
 def counts(spec: ExperimentSpec) -> str:

@@ -10,6 +10,7 @@ from lab.commands.catalogue import counts, show_sweep
 from lab.errors import SpecError
 from lab.resources import Resources
 from lab.settings import Settings
+from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search, Sweep
 from lab.tracking.tracker import RunRecord, Status, Tracker
 
@@ -20,7 +21,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None:
         spec = spec.override({"seed": arguments.seed})
     settings, resources = Settings.load(), wanted(arguments)
-    spec.data.open(settings.data)  # a missing data set is said before anything starts
+    require_runnable(spec, settings)
 
     from lab.run import run_one
     from lab.tracking.mlflow import MlflowTracker
@@ -55,13 +56,21 @@ def sweep(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return dry_run(found, MlflowTracker(settings))
     base = found.cases[0].spec if isinstance(found, Ablation) else found.base
-    base.data.open(settings.data)
+    require_runnable(base, settings)
     tracker = MlflowTracker(settings)
     records = run_sweep(found, resources=resources, settings=settings, tracker=tracker)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
         print(f"failed: {record.name} {record.digest}: {record.tags.get('reason', 'no reason recorded')}")
     return 1 if failed else 0
+
+
+def require_runnable(spec: ExperimentSpec, settings: Settings) -> None:
+    """Say before anything starts what would stop a run at its first step: data that is not there, a split it
+    does not have, a batch larger than it. Raises LabError."""
+    from lab.train.plan import Plan
+
+    Plan.of(spec, spec.data.open(settings.data))
 
 
 def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lab import catalog
+from lab.errors import LabError
 from lab.settings import Settings
 from lab.sweep import Search
 
@@ -23,8 +24,11 @@ def tables(arguments: argparse.Namespace) -> None:
     sweeps = {name: sweep for name, sweep in sweeps.items() if name in wanted or isinstance(sweep, Search)}
     tracker = MlflowTracker(Settings.load())
     if arguments.out:
-        for path in shelf.build(names, tracker, sweeps, arguments.format, Path(arguments.out)):
-            print(path)
+        try:
+            written = shelf.build(names, tracker, sweeps, arguments.format, Path(arguments.out))
+        except OSError as fault:
+            raise LabError(f"--out {arguments.out}: cannot be written ({fault.strerror or fault}).") from None
+        print(*written, sep="\n")
     else:
         filled = shelf.assemble(names, tracker, sweeps)
         searched = shelf.searched(tracker, sweeps) if arguments.format == "html" else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,14 +12,20 @@ from lab.errors import SpecError
 
 def _positive(owner: str, **values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise SpecError(f"{owner}.{name} must be greater than 0, got {value}.")
+        if not 0 < value < math.inf:
+            raise SpecError(f"{owner}.{name} must be greater than 0 and finite, got {value}.")
 
 
 def _not_negative(owner: str, **values: float) -> None:
     for name, value in values.items():
-        if value < 0:
-            raise SpecError(f"{owner}.{name} must be 0 or more, got {value}.")
+        if not 0 <= value < math.inf:
+            raise SpecError(f"{owner}.{name} must be 0 or more and finite, got {value}.")
+
+
+def _decay_rates(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise SpecError(f"{owner}.{name} is a rate of decay and must be in [0, 1), got {value}.")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Lamb:
 
     def __post_init__(self) -> None:
         _positive("Lamb", lr=self.lr, eps=self.eps)
+        _decay_rates("Lamb", beta1=self.beta1, beta2=self.beta2)
         _not_negative("Lamb", weight_decay=self.weight_decay)
 
 
@@ -53,6 +61,7 @@ class AdamW:
 
     def __post_init__(self) -> None:
         _positive("AdamW", lr=self.lr, eps=self.eps)
+        _decay_rates("AdamW", beta1=self.beta1, beta2=self.beta2)
         _not_negative("AdamW", weight_decay=self.weight_decay)
 
 
@@ -67,7 +76,8 @@ class Sgd:
 
     def __post_init__(self) -> None:
         _positive("Sgd", lr=self.lr)
-        _not_negative("Sgd", momentum=self.momentum, weight_decay=self.weight_decay)
+        _decay_rates("Sgd", momentum=self.momentum)
+        _not_negative("Sgd", weight_decay=self.weight_decay)
 
 
 Optimizer = Lamb | AdamW | Sgd

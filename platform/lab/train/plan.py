@@ -19,13 +19,15 @@ class Plan:
 
     @classmethod
     def of(cls, spec: ExperimentSpec, source: Source) -> Self:
-        """Raises SpecError where an epoch would have no step."""
+        """Raises SpecError where an epoch would have no step, UnknownName for a split that is not there."""
         size = source.size("train")
         if spec.batch_size > size:
             raise SpecError(
                 f"batch_size is {spec.batch_size}, but {spec.data.name} has {size} training examples: "
                 f"use at most {size}."
             )
+        for split in (*spec.evaluation.splits, *spec.evaluation.at_end):
+            source.size(split)
         return cls(spec, size // spec.batch_size)
 
     @property

@@ -81,7 +81,7 @@ def test_every_row_of_the_markdown_has_as_many_cells_as_its_head(laboratory) -> 
 def test_the_markdown_shows_the_state_of_every_cell_that_is_not_complete(laboratory, half_done) -> None:
     text = render(assemble(["table6"], laboratory.tracker, {"table6": half_done}), "md")
     ours = {row[0]: row[1] for row in rows_of(text)[2:]}
-    assert ours["1 at start"] == "**95.8 ± 0.7** · n=3"
+    assert ours["1 at start"] == "95.8 ± 0.7 · n=3", "no winner while rows are missing"
     assert ours["2 at start"] == "40.1 ± 0.9 · n=3"
     assert ours["2 interleaved"] == "97.0 ± 0.0 · n=3 · tainted"
     assert ours["4 at start"] == "95.0 · n=1 · incomplete 1/3"
