@@ -71,7 +71,7 @@ def lab(tmp_path: Path) -> Shell:
         (["train", "imagenet.fourier", "--model.num-latents"], "--model.num-latents needs a value"),
         (["train", "imagenet.fourier", "--model.latent-channels", "33"], "latent_channels must be divisible"),
         (["train", "imagenet.fourier", "--model.cross-attends", "3"], "cross_attends must divide blocks"),
-        (["train", "imagenet.fourier", "--optimizer.lr", "-1"], "lr must be greater than 0 and finite, got -1"),
+        (["train", "imagenet.fourier", "--optimizer.lr", "-1"], "greater than 0 and finite, got -1"),
         (["train", "imagenet.fourier", "--workers", "0"], "--workers must be 1 or more, got 0"),
         (["train", "imagenet.fourier", "--workers", "many"], "argument --workers: invalid int value: 'many'"),
         (["sweep", "table6", "--trials", "3"], "--trials is for searches; table6 is an ablation"),
@@ -180,8 +180,6 @@ def test_a_file_of_ones_own_is_an_experiment(lab: Shell, tmp_path: Path) -> None
     )
     # 512 channels shrink by the 3/64 that make 48 of the paper's 1024.
     assert re.search(r"model\.latent_channels +24\n", lab("show", "./mine.py::narrow").stdout)
-        lab("show", "./mine.py::narrow").stdout.split("model.")
-    )
 
 
 def test_two_files_of_one_name_define_two_different_models(lab: Shell, tmp_path: Path) -> None:
