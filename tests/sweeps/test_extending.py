@@ -58,3 +58,30 @@ def test_the_sweep_of_the_page_has_its_four_cases(desk: Path) -> None:
 def test_every_command_of_the_page_is_a_command(desk: Path) -> None:
     for command in re.findall(r"^\$ lab (\w+)", RECIPES, flags=re.MULTILINE):
         assert lab(desk, command, "--help").returncode == 0
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_has_no_blanks() -> None:
+    assert "@@" not in README
+    assert "make demo" in README.split("\n\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"^\$ lab (.*?)(?: *#.*)?$", README, flags=re.MULTILINE)))
+)
+def test_every_command_of_the_readme_is_understood(tmp_path: Path, command: str) -> None:
+    verb, *words = command.split()
+    if verb == "train":
+        done = lab(tmp_path, "show", *(word for word in words if word not in ("--workers", "2")))
+    elif verb == "sweep":
+        done = lab(tmp_path, "sweep", *words, "--dry-run")
+    elif verb == "data":
+        from lab import catalog
+
+        assert words[1] in catalog.datasets()
+        return
+    else:
+        done = lab(tmp_path, verb, *words)
+    assert done.returncode == 0, done.stderr
