@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -21,7 +18,7 @@ from typing import Any, NamedTuple
 from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
-from lab.tracking import layout
+from lab.tracking import address, embedded, layout
 from lab.tracking.lease import expired, taken
 from lab.tracking.once import Seen, by_digest, standing
 from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
@@ -38,15 +35,15 @@ for _name, _value in QUIET.items():  # read while MLflow is imported
     os.environ.setdefault(_name, _value)
 
 from mlflow import MlflowClient  # noqa: E402
+from mlflow.db import upgrade  # noqa: E402
 from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException, RestException  # noqa: E402
+from mlflow.store.db.utils import _get_latest_schema_revision as newest_schema  # noqa: E402
 
 METRICS_PER_CALL = 1000
 ENTRIES_PER_CALL = 100
 """parameters or tags"""
 RUNS_PER_PAGE = 1000
-PATIENCE = 3.0
-"""seconds a server has to say that it is there"""
 
 
 class Found(NamedTuple):
@@ -66,10 +63,11 @@ class MlflowTracker:
         self.uri = settings.tracking
         self.experiment = settings.experiment
         _be_quiet()
-        _prepare(self.uri)
-        self._client: Any = _Client(self.uri)
-        served = self.uri.startswith("http")  # a server keeps files where it was told to
-        self._experiment_id = self._open_experiment(None if served else settings.artifacts)
+        address.require_answer(self.uri)
+        with embedded.opening(self.uri, newest=newest_schema, migrate=upgrade.callback):
+            self._client: Any = _Client(self.uri)
+            served = self.uri.startswith("http")  # a server keeps files where it was told to
+            self._experiment_id = self._open_experiment(None if served else settings.artifacts)
         self._seen: dict[str, Seen] = {}
         self._lock = threading.Lock()
 
@@ -162,7 +160,7 @@ class MlflowTracker:
         return [self._read(run_id).record for run_id in dead]
 
     def summary(self) -> Mapping[str, Any]:
-        return {"tracking": self.uri, "experiment": self.experiment, "open": "lab ui"}
+        return {"tracking": address.shown(self.uri), "experiment": self.experiment, "open": "lab ui"}
 
     def _acquire(
         self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str, *, again: bool
@@ -298,7 +296,9 @@ class MlflowTracker:
                 raise
             except RecordError:  # somebody created it just now
                 continue
-        raise RecordError(f"the MLflow experiment {self.experiment!r} cannot be opened at {self.uri}.")
+        raise RecordError(
+            f"the MLflow experiment {self.experiment!r} cannot be opened at {address.shown(self.uri)}."
+        )
 
 
 class _Client:
@@ -326,41 +326,12 @@ class _Client:
 
 
 def _told(fault: Exception, uri: str) -> RecordError:
-    words = str(fault).strip().splitlines()[0][:300]
+    words = str(fault).strip().partition("\n")[0][:300]
     if words.startswith("API request to") and not isinstance(
         fault, RestException
     ):  # the request, not its answer
-        return TrackingUnreachable(_unreachable(uri, words))
-    return RecordError(f"the record at {uri} refuses: {words}")
-
-
-def _unreachable(uri: str, words: str) -> str:
-    return (
-        f"the tracking server {uri} does not answer ({words}): start it with `lab ui`, or set LAB_TRACKING."
-    )
-
-
-def _prepare(uri: str) -> None:
-    """Ask a server whether it is there; put a SQLite file into write-ahead mode, in which readers never
-    wait."""
-    if uri.startswith(("http://", "https://")):
-        try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()  # noqa: S310
-        except urllib.error.HTTPError:
-            pass  # it answers
-        except (OSError, ValueError) as fault:
-            raise TrackingUnreachable(_unreachable(uri, str(getattr(fault, "reason", fault)))) from None
-    elif uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with sqlite3.connect(path, timeout=20) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.close()
-        except (OSError, sqlite3.Error) as fault:
-            raise TrackingUnreachable(
-                f"the record {path} cannot be opened ({fault}): set LAB_TRACKING."
-            ) from None
+        return address.unreachable(uri, words)
+    return RecordError(f"the record at {address.shown(uri)} refuses: {address.shown(words, uri)}")
 
 
 def _be_quiet() -> None:

@@ -12,24 +12,30 @@ import sys
 
 from lab.errors import PortInUse
 from lab.settings import Settings
+from lab.tracking.address import shown
 
 HOST = "127.0.0.1"
 
 
 def serve(settings: Settings, port: int) -> int:
     """Run the server until Ctrl-C; print where it is once it listens. Raises PortInUse with a free port to
-    try."""
+    try, and what opening the record raises.
+
+    The record's address goes through the environment: every user of the machine can read command lines.
+    """
     if settings.tracking.startswith(("http://", "https://")):
-        print(f"The record is kept by a server already: open {settings.tracking} in a browser.")
+        print(f"The record is kept by a server already: open {shown(settings.tracking)} in a browser.")
         return 0
     require_free(port)
+    _make_record(settings)
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", settings.tracking, "--artifacts-destination", settings.artifacts,
     ]  # fmt: skip
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": settings.tracking,
+        "MLFLOW_ARTIFACTS_DESTINATION": settings.artifacts,
     }
     print(f"MLflow UI: http://{HOST}:{port} (ready in some seconds; Ctrl-C ends it)", flush=True)
     process = subprocess.Popen(command, env=environment)
@@ -40,16 +46,28 @@ def serve(settings: Settings, port: int) -> int:
         return process.wait()
 
 
+def _make_record(settings: Settings) -> None:
+    """A server that finds no record would make one of its own, table by table."""
+    from lab.tracking.mlflow import MlflowTracker
+
+    MlflowTracker(settings)
+
+
 def require_free(port: int) -> None:
     """Raise PortInUse unless `port` can be bound."""
+    if not 1 <= port <= 65535:
+        raise PortInUse(f"ports are 1 to 65535, got {port}: try `lab ui --port {_free()}`.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as fault:
-            with socket.socket() as other:
-                other.bind((HOST, 0))
-                free = other.getsockname()[1]
             raise PortInUse(
-                f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui --port {free}`."
+                f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui --port {_free()}`."
             ) from None
+
+
+def _free() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,47 @@
+"""The address of a record: what of it may be shown, and whether anybody answers there."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from urllib.parse import unquote
+
+from lab.errors import TrackingUnreachable
+
+PATIENCE = 3.0
+"""seconds a server has to say that it is there"""
+_USERINFO = re.compile(r"(?<=://)(?:[^/\s:@]*:[^\s@]*|[^/\s@]+)@")
+HIDDEN = "***@"
+
+
+def shown(text: str, uri: str = "") -> str:
+    """A text without what stands before the `@` of any address in it, nor the password of `uri` elsewhere."""
+    text = _USERINFO.sub(HIDDEN, text)
+    found = _USERINFO.search(uri)
+    password = found.group().removesuffix("@").partition(":")[2] if found else ""
+    for secret in filter(None, {password, unquote(password)}):
+        text = text.replace(secret, "***")
+    return text
+
+
+def require_answer(uri: str) -> None:
+    """Ask a server whether it is there; other addresses are left to themselves. Raises
+    TrackingUnreachable."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        bare = _USERINFO.sub("", uri).rstrip("/")
+        urllib.request.urlopen(f"{bare}/health", timeout=PATIENCE).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except (OSError, ValueError) as fault:
+        raise unreachable(uri, str(getattr(fault, "reason", fault))) from None
+
+
+def unreachable(uri: str, words: str) -> TrackingUnreachable:
+    """The one line for a server that does not answer."""
+    return TrackingUnreachable(
+        f"the tracking server {shown(uri)} does not answer ({shown(words, uri)}): start it with `lab ui`, or "
+        "set LAB_TRACKING."
+    )
