@@ -147,6 +147,80 @@ def test_an_unfinished_run_is_continued_as_the_same_run_with_one_more_attempt(
     assert again.ended is None
 
 
+def test_a_continued_run_says_what_it_is_made_with_now_and_remembers_that_it_was_dirty(
+    tracker: Tracker,
+) -> None:
+    parents = [
+        tracker.group(name, kind="ablation", scale="laptop", owner=ME).run_id for name in ("first", "second")
+    ]
+    first = begin(tracker, toy_spec(), commit="a", dirty="true", fingerprint="old", case="one")
+    assert first.parent is None
+    for parent, commit in zip(parents, "bc", strict=True):
+        tracker.end(first.run_id, Status.STOPPED)
+        tags = {"commit": commit, "dirty": "false", "fingerprint": "new", "case": "two", "sweep": "first"}
+        again = tracker.begin(toy_spec(), name="toy.two", owner=ME, tags=tags, parent=parent)
+        assert again.tags == {
+            "commit": commit, "dirty": "true", "fingerprint": "new", "case": "one", "sweep": "first",
+        }  # fmt: skip
+        assert (again.name, again.parent) == ("toy.one", parents[0])
+
+
+def test_a_clean_run_that_goes_on_dirty_is_dirty(tracker: Tracker) -> None:
+    first = begin(tracker, toy_spec(), dirty="false")
+    tracker.end(first.run_id, Status.STOPPED)
+    assert begin(tracker, toy_spec(), dirty="true").tags["dirty"] == "true"
+
+
+def test_a_run_that_ends_well_no_longer_says_why_it_had_ended_before(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec(), case="one")
+    tracker.tag(run.run_id, {"traceback": "in build"})
+    tracker.end(run.run_id, Status.FAILED, reason="out of paint")
+    assert begin(tracker, toy_spec()).tags["reason"] == "out of paint"
+    tracker.end(run.run_id, Status.COMPLETE)
+    assert tracker.runs()[0].tags == {"case": "one"}
+
+
+def test_seconds_are_those_of_the_attempts_and_not_those_between(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+
+    def at(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: now + seconds)
+
+    at(0)
+    run = begin(tracker, toy_spec())
+    at(10)
+    tracker.end(run.run_id, Status.STOPPED, reason="enough for today")
+    at(1000)
+    assert tracker.runs()[0].seconds == pytest.approx(10, abs=0.01)
+    begin(tracker, toy_spec())
+    at(1003)
+    assert tracker.runs()[0].seconds == pytest.approx(13, abs=0.01)
+    at(1005)
+    tracker.end(run.run_id, Status.COMPLETE)
+    at(2000)
+    assert tracker.runs()[0].seconds == pytest.approx(15, abs=0.01)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_an_attempt_that_died_counts_to_its_last_sign_of_life(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    now = time.time()
+    run = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    monkeypatch.setattr(time, "time", lambda: now + 20)
+    tracker.beat([run.run_id], ELSEWHERE)
+    monkeypatch.setattr(time, "time", lambda: now + 20 + 10 * LEASE_SECONDS)
+    if closed:
+        assert [dead.run_id for dead in tracker.reconcile()] == [run.run_id]
+    begin(tracker, toy_spec())
+    monkeypatch.setattr(time, "time", lambda: now + 25 + 10 * LEASE_SECONDS)
+    tracker.end(run.run_id, Status.COMPLETE)
+    # Between `now` and the claim itself the first attempt may lose a little.
+    assert tracker.runs()[0].seconds == pytest.approx(25, abs=2)
+
+
 def test_a_run_held_by_a_live_process_is_refused_in_words_that_name_it(tracker: Tracker) -> None:
     begin(tracker, toy_spec())
     with pytest.raises(
@@ -297,3 +371,41 @@ def test_runs_that_others_keep_in_the_same_experiment_do_no_harm(sqlite: str, tm
     tracker.reconcile()
     assert client.get_run(foreign.info.run_id).info.status == "RUNNING"
     assert experiment.artifact_location.startswith("file://")
+
+
+@pytest.mark.parametrize("ending", [Status.STOPPED, Status.FAILED, Status.PRUNED])
+def test_a_run_that_is_claimed_but_not_yet_marked_as_running_is_held(
+    sqlite: str, tmp_path: Path, ending: Status
+) -> None:
+    from lab.tracking.mlflow import MlflowTracker
+
+    one, two = (MlflowTracker(settings_for(sqlite, tmp_path)) for _ in range(2))
+    run = begin(one, toy_spec())
+    one.end(run.run_id, ending, reason="as the test wants")
+    mark_as_running, refusals = one._client.update_run, []
+
+    def interrupted(*args: object, **fields: object) -> None:
+        """What the other one finds at the last moment before the run is marked."""
+        with pytest.raises(RunTaken) as refusal:
+            begin(two, toy_spec(), owner=ELSEWHERE)
+        refusals.append(str(refusal.value))
+        mark_as_running(*args, **fields)
+
+    one._client.update_run = interrupted
+    assert begin(one, toy_spec()).attempts == 2
+    assert refusals == [refusals[0]]
+    assert f"process {os.getpid()}" in refusals[0]
+
+
+def test_a_run_whose_claimant_died_before_it_was_marked_as_running_is_free(
+    sqlite: str, tmp_path: Path
+) -> None:
+    from lab.tracking import layout
+    from lab.tracking.mlflow import MlflowTracker
+
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    run = begin(tracker, toy_spec())
+    tracker.end(run.run_id, Status.STOPPED)
+    tracker._client.log_param(run.run_id, layout.claim(2), layout.claimed(dead_owner(), time.time() + 1))
+    again = begin(tracker, toy_spec())
+    assert (again.run_id, again.attempts) == (run.run_id, 3)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from lab import codec
 from lab.spec import ExperimentSpec
+from lab.tracking import once
 from lab.tracking.lease import expired
 from lab.tracking.tracker import Lease, RunRecord, Status
 
@@ -26,7 +27,7 @@ VOID = "void"
 """what is written in the first claim of a run that must not be: another one of its digest was first"""
 TEXT = 4000
 """characters per tag or parameter that every backend takes"""
-_INTERNAL = re.compile(r"lab\.(digest|status|owner|beat|attempts|name|seed|group|spec(\.\d+)?)$")
+_INTERNAL = re.compile(r"lab\.(digest|status|owner|beat|attempts|name|seed|group|spec(\.\d+)?|seconds\.\d+)$")
 
 Phase = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
 
@@ -59,6 +60,15 @@ def written(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def continued(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """As `once.continued`, of tags as they are stored."""
+    return written(once.continued(_plain(known), _plain(given)))
+
+
+def _plain(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(OWN): value for name, value in tags.items()}
+
+
 def identity(spec: ExperimentSpec) -> dict[str, str]:
     """The tags a run is found by, and the specification in pieces that fit."""
     text = spec.to_json()
@@ -86,6 +96,17 @@ def attempts(params: Mapping[str, str]) -> int:
     return sum(name.startswith(OWN + "attempt.") for name in params)
 
 
+def claimed_at(params: Mapping[str, str]) -> float:
+    """When the last attempt was claimed, in seconds since the epoch; 0 where nobody has."""
+    since = params.get(claim(attempts(params)), "").rpartition("@")[2]
+    return float(since or 0)
+
+
+def worked(attempt: int, seconds: float) -> dict[str, str]:
+    """The tag of what an attempt took that has ended."""
+    return {f"{OWN}seconds.{attempt}": f"{seconds:.3f}"}
+
+
 def is_void(params: Mapping[str, str]) -> bool:
     return params.get(claim(1)) == VOID
 
@@ -93,14 +114,15 @@ def is_void(params: Mapping[str, str]) -> bool:
 def lease_of(tags: Mapping[str, str], params: Mapping[str, str]) -> Lease:
     """Who made the last attempt. The claim counts as the first sign of life, so that there is no moment
     between claiming and the first beat in which the run looks abandoned."""
-    owner, _, since = params.get(claim(attempts(params)), "").rpartition("@")
+    owner = params.get(claim(attempts(params)), "").rpartition("@")[0]
     beat = float(tags.get(BEAT, 0)) if tags.get(OWNER) == owner or not owner else 0.0
-    return Lease(owner or tags.get(OWNER, ""), max(beat, float(since or 0)))
+    return Lease(owner or tags.get(OWNER, ""), max(beat, claimed_at(params)))
 
 
-def held(record: RunRecord, lease: Lease) -> bool:
-    """True while somebody alive works on the run."""
-    return record.status is Status.RUNNING and not expired(lease)
+def held(record: RunRecord, lease: Lease, claimed: float) -> bool:
+    """True while somebody alive works on the run, or has claimed it since it ended and is about to."""
+    about_to = record.ended is not None and claimed > record.ended
+    return (record.status is Status.RUNNING or about_to) and not expired(lease)
 
 
 def record_of(
@@ -115,6 +137,9 @@ def record_of(
     """A run as tables read it, from what the tracker holds."""
     status = status_of(word, tags)
     started, ended = milliseconds
+    took = [float(value) for name, value in tags.items() if name.startswith(OWN + "seconds.")]
+    if not took and ended is not None:  # written before this was recorded
+        took = [(ended - started) / 1000]
     pieces = [tags.get(SPEC, "")]
     while (piece := tags.get(f"{SPEC}.{len(pieces)}")) is not None:
         pieces.append(piece)
@@ -133,6 +158,8 @@ def record_of(
         attempts=max(1, attempts(params)),
         started=started / 1000,
         ended=None if status is Status.RUNNING or ended is None else ended / 1000,
+        worked=sum(took),
+        since=(claimed_at(params) or started / 1000) if status is Status.RUNNING else None,
     )
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 from lab.errors import RunTaken
 from lab.spec import ExperimentSpec
 from lab.tracking.lease import expired, taken
-from lab.tracking.once import Seen, by_digest, matches
+from lab.tracking.once import LAPSED, Seen, by_digest, continued, matches
 from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
 
 
@@ -52,6 +52,11 @@ class MemoryTracker:
                 return known
             else:
                 known = self._continue(known)
+                known = self._change(
+                    known.run_id,
+                    tags={**known.tags, **continued(known.tags, tags)},
+                    parent=known.parent or parent,
+                )
             self._leases[known.run_id] = Lease(owner, time.time())
             return known
 
@@ -79,8 +84,11 @@ class MemoryTracker:
 
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         with self._lock:
-            self.tag(run_id, {"reason": reason} if reason else {})
-            self._change(run_id, status=status, ended=time.time())
+            kept = {n: v for n, v in self._records[run_id].tags.items() if reason or n not in LAPSED}
+            tags = kept | ({"reason": reason} if reason else {})
+            self._change(
+                run_id, status=status, tags=tags, ended=time.time(), worked=self._worked(run_id), since=None
+            )
             self._leases.pop(run_id, None)
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
@@ -137,8 +145,9 @@ class MemoryTracker:
     ) -> RunRecord:
         run_id = uuid4().hex
         self._seen[run_id], self._history[run_id], self._files[run_id] = Seen(), [], {}
+        now = time.time()
         self._records[run_id] = RunRecord(
-            run_id, digest, name, Status.RUNNING, seed, spec, {}, dict(tags), parent, started=time.time()
+            run_id, digest, name, Status.RUNNING, seed, spec, {}, dict(tags), parent, started=now, since=now
         )
         return self._records[run_id]
 
@@ -146,7 +155,20 @@ class MemoryTracker:
         lease = self._leases.get(known.run_id)
         if lease is not None and not expired(lease):
             raise RunTaken(taken(known.name, lease.owner))
-        return self._change(known.run_id, status=Status.RUNNING, ended=None, attempts=known.attempts + 1)
+        return self._change(
+            known.run_id,
+            status=Status.RUNNING,
+            ended=None,
+            attempts=known.attempts + 1,
+            worked=self._worked(known.run_id),
+            since=time.time(),
+        )
+
+    def _worked(self, run_id: str) -> float:
+        """What all attempts took: the one under way to its last sign of life where its owner is dead."""
+        record, lease = self._records[run_id], self._leases.get(run_id)
+        end = lease.beat if lease is not None and expired(lease) else time.time()
+        return record.worked + (max(0.0, end - record.since) if record.since is not None else 0.0)
 
     def _change(self, run_id: str, **fields: Any) -> RunRecord:
         self._records[run_id] = dataclasses.replace(self._records[run_id], **fields)

@@ -20,7 +20,7 @@ from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.tracking import address, embedded, layout
 from lab.tracking.lease import expired, taken
-from lab.tracking.once import Seen, by_digest, standing
+from lab.tracking.once import LAPSED, Seen, by_digest, standing
 from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
 
 QUIET = {
@@ -52,6 +52,13 @@ class Found(NamedTuple):
     record: RunRecord
     lease: Lease
     attempts: int
+    claimed: float
+    """when the last attempt was"""
+
+    def worked(self) -> dict[str, str]:
+        """The tag of what an attempt under way took: to its last sign of life where its owner is dead."""
+        end = self.lease.beat if expired(self.lease) else time.time()
+        return layout.worked(self.record.attempts, max(0.0, end - (self.record.since or end)))
 
 
 class MlflowTracker:
@@ -119,14 +126,21 @@ class MlflowTracker:
                 raise
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        self._write(run_id, tags=[RunTag(name, value) for name, value in layout.written(tags).items()])
+        self._tag(run_id, layout.written(tags))
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         self._client.log_artifact(run_id, str(path), folder or None)
 
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         # The tags first: it is the tracker's own status that makes a run complete, in one write.
-        self.tag(run_id, {"status": status.value} | ({"reason": reason} if reason else {}))
+        found = self._read(run_id)
+        ending = layout.written({"status": status.value} | ({"reason": reason} if reason else {}))
+        if found.record.status is Status.RUNNING:
+            ending |= found.worked()
+        self._tag(run_id, ending)
+        for name in () if reason else LAPSED:
+            if name in found.record.tags:
+                self._client.delete_tag(run_id, layout.OWN + name)
         self._client.set_terminated(run_id, layout.phase(status))
         with self._lock:
             self._seen.pop(run_id, None)
@@ -171,10 +185,10 @@ class MlflowTracker:
             known = self._standing(key, value)
             if known is not None and known.record.status is Status.COMPLETE and not again:
                 return known
-            if known is not None and layout.held(known.record, known.lease):
+            if known is not None and layout.held(known.record, known.lease, known.claimed):
                 raise RunTaken(taken(known.record.name, known.lease.owner))
             if known is not None:
-                run_id = self._take(known, owner)
+                run_id = self._take(known, owner, tags)
             else:
                 run_id = self._create(key, value, tags, title, owner)
             if run_id is not None:
@@ -209,14 +223,16 @@ class MlflowTracker:
         done = self._write_once(run_id, layout.claim(1), layout.VOID)
         return done or bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
 
-    def _take(self, known: Found, owner: str) -> str | None:
+    def _take(self, known: Found, owner: str, tags: Mapping[str, str]) -> str | None:
         """An unfinished or grown run for one more attempt, or None where another process was first."""
         run_id, attempt, now = known.record.run_id, known.attempts + 1, time.time()
         if not self._write_once(run_id, layout.claim(attempt), layout.claimed(owner, now)):
             return None
         state = {layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: str(attempt)}
         state |= {layout.OWNER: owner, layout.BEAT: f"{now:.3f}"}
-        self._write(run_id, tags=[RunTag(name, value) for name, value in state.items()])
+        if known.record.status is Status.RUNNING:
+            state |= known.worked()
+        self._tag(run_id, layout.continued(self._client.get_run(run_id).data.tags, tags) | state)
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
@@ -232,6 +248,9 @@ class MlflowTracker:
         except RecordError:
             pass
         return bool(self._client.get_run(run_id).data.params.get(name) == text)
+
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self._write(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _write(
         self,
@@ -354,7 +373,8 @@ def _found(run: Run) -> Found:
         metrics=data.metrics,
         milliseconds=times,
     )
-    return Found(record, layout.lease_of(data.tags, data.params), layout.attempts(data.params))
+    attempts, claimed = layout.attempts(data.params), layout.claimed_at(data.params)
+    return Found(record, layout.lease_of(data.tags, data.params), attempts, claimed)
 
 
 def _age(run: Run) -> tuple[float, str]:

@@ -1,5 +1,5 @@
-"""What counts when something was recorded more than once: one value per (metric, step), one run per
-digest."""
+"""What counts when something was recorded more than once: one value per (metric, step), one run per digest,
+one tag per name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from lab.tracking.tracker import RunRecord, Scalar, Status
+
+DIRTY = "dirty"
+PER_ATTEMPT = ("commit", DIRTY, "fingerprint", "mlflow.source.git.commit")
+"""tags that say what an attempt at a run was made with"""
+LAPSED = ("reason", "traceback")
+"""tags that speak of how the last attempt ended"""
 
 
 class Seen:
@@ -39,6 +45,15 @@ def by_digest(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
     for record in sorted(records, key=standing):
         chosen.setdefault(record.digest, record)
     return chosen
+
+
+def continued(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """What of the tags given to a new attempt is to be written into a run that has `known` ones. What any
+    attempt was made with dirty code is dirty."""
+    tags = {name: value for name, value in given.items() if name in PER_ATTEMPT or name not in known}
+    if known.get(DIRTY) == "true":
+        tags[DIRTY] = "true"
+    return tags
 
 
 def matches(tags: Mapping[str, str], wanted: Mapping[str, str] | None) -> bool:

@@ -68,11 +68,15 @@ class RunRecord:
     attempts: int = 1
     started: float = 0.0
     ended: float | None = None
+    worked: float = 0.0
+    """seconds that the attempts took which have ended"""
+    since: float | None = None
+    """when the attempt began that is under way"""
 
     @property
     def seconds(self) -> float:
-        """Wall time from the first start to the end (or to now), interruptions included."""
-        return (self.ended or time.time()) - self.started
+        """Time worked, the attempt under way included; not the time between attempts."""
+        return self.worked + (time.time() - self.since if self.since is not None else 0.0)
 
 
 class Tracker(Protocol):
@@ -90,7 +94,9 @@ class Tracker(Protocol):
         """Take the one run of `spec.digest`: create it, or continue an unfinished one (attempts + 1) under a
         new lease.
 
-        A complete run is returned as it is. Raises RunTaken while another live owner holds it.
+        A continued run takes over those `tags` and the `parent` that it has none of, and always those of
+        `once.PER_ATTEMPT`. A complete run is returned as it is. Raises RunTaken while another live owner
+        holds it.
         """
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
@@ -106,7 +112,8 @@ class Tracker(Protocol):
         """Keep a copy of a file with the run."""
 
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
-        """Close the run and its lease."""
+        """Close the run and its lease. Without a reason, that of an earlier end and its traceback are
+        forgotten."""
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         """Take the one parent run of a sweep, created when new, under a lease until `end`; it has no digest.
