@@ -48,14 +48,15 @@ def by_digest(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
 
 
 def continued(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """What of the tags given to a new attempt is to be written into a run that has `known` ones. What any
-    attempt was made with dirty code is dirty."""
+    """What of the tags given to a new attempt is to be written into a run that has `known` ones. What was
+    ever made with dirty code, or with code nobody knows, is not clean again."""
     tags = {name: value for name, value in given.items() if name in PER_ATTEMPT or name not in known}
-    if known.get(DIRTY) == "true":
-        tags[DIRTY] = "true"
+    before = known.get(DIRTY, "false")
+    if before != "false" and tags.get(DIRTY) != "true":
+        tags[DIRTY] = before
     return tags
 
 
-def matches(tags: Mapping[str, str], wanted: Mapping[str, str] | None) -> bool:
-    """True when every wanted tag is there with its value."""
-    return all(tags.get(name) == value for name, value in (wanted or {}).items())
+def matches(tags: Mapping[str, str], wanted: Mapping[str, str | None] | None) -> bool:
+    """True when every wanted tag is there with its value, or with any where that is None."""
+    return all(name in tags and value in (None, tags[name]) for name, value in (wanted or {}).items())

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
 
+UNKNOWN = "unknown"
+CODE = Path(__file__).parents[1]
+"""the package `lab`, whose repository is the one that counts, wherever a command is given"""
+_REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+
 
 @cache
-def provenance(folder: Path | None = None) -> dict[str, str]:
-    """The tags `commit` (40 hex digits) and `dirty` (`true` or `false`); empty where the code is not under
-    git."""
-    commit = _git("rev-parse", "HEAD", folder=folder)
-    if commit is None:
-        return {}
-    changes = _git("status", "--porcelain", "--untracked-files=no", folder=folder)
-    return {"commit": commit, "dirty": str(bool(changes)).lower(), "mlflow.source.git.commit": commit}
+def provenance(code: Path = CODE) -> dict[str, str]:
+    """The tags `commit` (40 hex digits) and `dirty` (`true` or `false`) of the repository that holds the
+    package at `code`; both `unknown` where none does, as for an installed copy inside some other one.
+
+    Dirty is any change of what git holds, and any Python file in a package that git has not been told of.
+    """
+    init = "__init__.py"
+    top = _git("rev-parse", "--show-toplevel", at=code)
+    commit = (
+        _git("rev-parse", "HEAD", at=code) if _git("ls-files", "--error-unmatch", init, at=code) else None
+    )
+    if not top or not commit:
+        return {"commit": UNKNOWN, "dirty": UNKNOWN, "mlflow.source.git.commit": UNKNOWN}
+    root = Path(top)
+    changes = _git("status", "--porcelain", "--untracked-files=no", at=root)
+    unknown = _git("ls-files", "--others", "--exclude-standard", "-z", "--", "*.py", at=root)
+    if changes is None or unknown is None:
+        dirty = UNKNOWN
+    else:
+        paths = [root / name for name in unknown.split("\0") if name]
+        dirty = str(bool(changes) or any(_in_a_package(path, root) for path in paths)).lower()
+    return {"commit": commit, "dirty": dirty, "mlflow.source.git.commit": commit}
 
 
-def _git(*words: str, folder: Path | None) -> str | None:
+def _in_a_package(path: Path, root: Path) -> bool:
+    folders = [folder for folder in path.parents if folder.is_relative_to(root)]
+    return any((folder / "__init__.py").exists() for folder in folders)
+
+
+def _git(*words: str, at: Path) -> str | None:
+    """What git says, None where it refuses. A hook's own redirections do not reach it."""
+    environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
     try:
         done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False
+            ["git", *words], cwd=at, env=environment, capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
