@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab import Search, codec
+from lab.errors import SpecError
 from lab.spec import ExperimentSpec
 from lab.tracking.tracker import RunRecord, Status
 from pipelines.tables.fill import PERCENT
@@ -39,6 +40,8 @@ class SearchResult:
     asked: int
     paths: tuple[str, ...]
     trials: tuple[Trial, ...]
+    unreadable: tuple[str, ...] = ()
+    """digests of runs left out because this version cannot read their specification"""
 
     @property
     def complete(self) -> tuple[Trial, ...]:
@@ -51,9 +54,10 @@ class SearchResult:
 
 
 def search_result(search: Search, records: Sequence[RunRecord]) -> SearchResult:
-    """What the record holds of a search. Runs that recorded no objective are left out."""
+    """What the record holds of a search. Runs that recorded no objective are left out, and named those whose
+    specification can no longer be read."""
     scored = [r for r in records if r.status in FINISHED and search.objective in r.metrics]
-    specs = {record.run_id: ExperimentSpec.from_json(record.spec) for record in scored}
+    specs, unreadable = _read(scored)
     flat = {run_id: codec.flatten(spec) for run_id, spec in specs.items()}
     paths = sorted({path for fields in flat.values() for path in fields} - {"seed"})
     varied = tuple(path for path in paths if len({_key(fields.get(path)) for fields in flat.values()}) > 1)
@@ -69,10 +73,24 @@ def search_result(search: Search, records: Sequence[RunRecord]) -> SearchResult:
             choices={path: flat[record.run_id].get(path) for path in varied},
         )
         for record in scored
+        if record.run_id in specs
     ]
     sign = -1 if search.direction == "maximize" else 1
     ranked = sorted(trials, key=lambda trial: (sign * trial.score, trial.digest))
-    return SearchResult(search.name, search.scale, search.objective, search.trials, varied, tuple(ranked))
+    return SearchResult(
+        search.name, search.scale, search.objective, search.trials, varied, tuple(ranked), unreadable
+    )
+
+
+def _read(records: Sequence[RunRecord]) -> tuple[dict[str, ExperimentSpec], tuple[str, ...]]:
+    """Run id -> its specification, and the digests of those that cannot be read."""
+    specs, unreadable = {}, []
+    for record in records:
+        try:
+            specs[record.run_id] = ExperimentSpec.from_json(record.spec)
+        except SpecError:
+            unreadable.append(record.digest)
+    return specs, tuple(unreadable)
 
 
 def _key(value: Any) -> str:
