@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from lab import Ablation, Search
 from lab.errors import SpecError, UnknownName
 from lab.sweep import Sweep
-from lab.tracking.tracker import Tracker
+from lab.tracking.tracker import Tracker, membership
 from pipelines.tables import export, fill, markdown
 from pipelines.tables.plots import Panel
 from pipelines.tables.report import report
@@ -101,8 +101,8 @@ def searched(tracker: Tracker, sweeps: Mapping[str, Sweep]) -> list[SearchResult
     results = []
     for search in sweeps.values():
         if isinstance(search, Search):
-            parent = tracker.parent(search.name, kind="search", scale=search.scale)
-            results.append(search_result(search, tracker.runs(parent=parent.run_id) if parent else []))
+            tried = tracker.runs(tags={membership(search.name, search.scale): None})
+            results.append(search_result(search, tried))
     return results
 
 

@@ -10,15 +10,16 @@ from functools import partial
 
 from lab import codec
 from lab.errors import SpecError
+from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
-from lab.tracking.tracker import RunRecord, Status, Tracker
+from lab.tracking.tracker import RunRecord, Status, Tracker, membership
 from pipelines.tables.cell import Cell, Measured, Measurement, Missing, Reading, Stage, State
 from pipelines.tables.select import Curve
 from pipelines.tables.table import ResultsTable
 
 PERCENT = 100.0
-CASE, COMMIT, DIRTY, DATA = "case", "commit", "dirty", "data"
-"""Tags of a run that tables read: the case it was run for, and what it was made with."""
+COMMIT, DIRTY = "commit", "dirty"
+"""Tags of a run that tables read, beside that of its data: what it was made with."""
 
 
 @dataclass
@@ -74,16 +75,19 @@ class _SweepState:
         return cls(
             busy=parent is not None and parent.status is Status.RUNNING,
             seconds=statistics.median(took) if took else None,
-            outgrown=_outgrown(parent.run_id, asked, record) if parent else {},
+            outgrown=_outgrown(name, scale, asked, record) if empty else {},
         )
 
 
-def _outgrown(parent: str, asked: Sequence[Measurement], record: Record) -> dict[tuple[str, int], RunRecord]:
+def _outgrown(
+    name: str, scale: str, asked: Sequence[Measurement], record: Record
+) -> dict[tuple[str, int], RunRecord]:
     """(case, seed) -> the newest complete run of that case whose specification is no longer the case's."""
+    member = membership(name, scale)
     current = {spec.digest for measurement in asked for spec in measurement.specs}
     return {
-        (run.tags.get(CASE, ""), run.seed): run
-        for run in record.tracker.runs(parent=parent)
+        (run.tags[member], run.seed): run
+        for run in record.tracker.runs(tags={member: None})
         if run.status is Status.COMPLETE and run.digest not in current
     }
 
@@ -163,7 +167,7 @@ def _distrust(runs: Mapping[int, RunRecord]) -> list[str]:
     ]
     if dirty:
         faults.append(f"uncommitted changes in the code of seed {', '.join(dirty)}")
-    data = sorted({run.tags[DATA] for run in runs.values() if DATA in run.tags})
+    data = sorted({run.tags[FINGERPRINT] for run in runs.values() if FINGERPRINT in run.tags})
     if len(data) > 1:
         faults.append(f"seeds saw different data: {', '.join(data)}")
     return faults

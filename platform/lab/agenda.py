@@ -15,10 +15,11 @@ from lab.tracking.tracker import RunRecord, Status, Tracker
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment to be run. trial: its number in a search."""
+    """One experiment to be run. label: of its case, or the number of its trial, which is also in `trial`."""
 
     spec: ExperimentSpec
     title: str
+    label: str
     tags: dict[str, str] = field(default_factory=dict)
     trial: int | None = None
 
@@ -30,6 +31,9 @@ class Agenda(Protocol):
     @property
     def total(self) -> int:
         """How many jobs the sweep has."""
+
+    def known(self) -> Iterator[ExperimentSpec]:
+        """The experiments of which it is certain by now that they are among the jobs."""
 
     def next(self) -> Job | None:
         """The next job, or None when there are no more."""
@@ -52,6 +56,9 @@ class AblationAgenda:
     def total(self) -> int:
         return len(self.ablation.cases) * len(self.ablation.seeds)
 
+    def known(self) -> Iterator[ExperimentSpec]:
+        return (spec for _, spec in self.ablation.specs())
+
     def next(self) -> Job | None:
         return next(self._jobs, None)
 
@@ -64,7 +71,7 @@ class AblationAgenda:
     def _all(self) -> Iterator[Job]:
         for case, spec in self.ablation.specs():
             tags = {"sweep": self.ablation.name, "scale": self.ablation.scale, "case": case.label}
-            yield Job(spec, f"{case.label} seed {spec.seed}", tags)
+            yield Job(spec, f"{case.label} seed {spec.seed}", case.label, tags)
 
 
 class SearchAgenda:
@@ -95,6 +102,11 @@ class SearchAgenda:
     def ended(self) -> list[Trial]:
         """The trials that need nothing any more."""
         return [trial for trial in self.study.trials.values() if trial.outcome != "running"]
+
+    def known(self) -> Iterator[ExperimentSpec]:
+        for trial in self.study.trials.values():
+            if trial.digest:
+                yield Suggestion(trial, again(self.search, trial)).spec(self.search)
 
     def next(self) -> Job | None:
         if self._unfinished:
@@ -136,12 +148,12 @@ class SearchAgenda:
         self.tracker.tag(self.parent.run_id, {f"{self.prefix}{trial.number:04}": trial.to_json()})
 
     def _job(self, suggestion: Suggestion) -> Job:
-        tags = {"sweep": self.search.name, "scale": self.search.scale, "trial": str(suggestion.trial.number)}
+        number = suggestion.trial.number
+        tags = {"sweep": self.search.name, "scale": self.search.scale, "trial": str(number)}
         shown = " ".join(
             f"{name.rpartition('.')[2]}={_short(value)}" for name, value in suggestion.trial.params.items()
         )
-        title = f"trial {suggestion.trial.number} {shown}"
-        return Job(suggestion.spec(self.search), title, tags, suggestion.trial.number)
+        return Job(suggestion.spec(self.search), f"trial {number} {shown}", str(number), tags, number)
 
 
 def _short(value: object) -> str:

@@ -12,14 +12,13 @@ from typing import Literal, Protocol
 
 from lab.agenda import Agenda, Job, SearchAgenda
 from lab.errors import RecordError, RunError, RunTaken
+from lab.origin import origin, require_same_data
 from lab.resources import Resources
 from lab.settings import Settings
-from lab.spec import ExperimentSpec
 from lab.sweep import Search, Sweep
 from lab.tally import Tally, told
 from lab.tracking.lease import this_process
-from lab.tracking.provenance import provenance
-from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker
+from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker, membership
 from lab.trial import StoppableSink, Work
 
 OBJECTIVE = "validation/top1"
@@ -94,8 +93,15 @@ class Drive:
         found = self.tracker.find(trial.digest for trial in agenda.ended if trial.digest)
         for ended in agenda.ended:
             if ended.digest in found:
+                self._enlist(found[ended.digest], str(ended.number))
                 self.runs[ended.digest] = found[ended.digest]
                 self.tally.add(replace(found[ended.digest], status=Status(ended.outcome)), None)
+
+    def require_same_data(self) -> None:
+        """Raise DataChanged where a run of this sweep was made from other bytes than are prepared now."""
+        specs = {spec.digest: spec for spec in self.agenda.known()}
+        for digest, run in self.tracker.find(specs).items():
+            require_same_data(run, specs[digest], self.settings)
 
     def anything_left(self) -> bool:
         """Whether a job has to be trained; those that the record has settled are counted."""
@@ -194,13 +200,24 @@ class Drive:
 
     def _settled_on_record(self, job: Job) -> bool:
         run = self.tracker.find([job.spec.digest]).get(job.spec.digest)
-        if run is None or run.status is not Status.COMPLETE:
+        if run is None:
             return False
+        require_same_data(run, job.spec, self.settings)
+        if run.status is not Status.COMPLETE:
+            return False
+        self._enlist(run, job.label)
         self._settle(job, run, None)
         return True
 
+    def _enlist(self, run: RunRecord, label: str) -> None:
+        """Note that the run is of this sweep too, whoever made it."""
+        member = membership(self.sweep.name, self.sweep.scale)
+        if member not in run.tags:
+            self.tracker.tag(run.run_id, {member: label})
+
     def _begin(self, job: Job) -> RunRecord:
-        tags = origin(job.spec, self.settings) | job.tags
+        member = membership(self.sweep.name, self.sweep.scale)
+        tags = origin(job.spec, self.settings) | job.tags | {member: job.label}
         name, parent = self.sweep.name, self.parent.run_id
         run = self.tracker.begin(job.spec, name=name, owner=this_process(), tags=tags, parent=parent)
         self.recorder.hold(run.run_id)
@@ -211,8 +228,3 @@ class Drive:
         if not self._elsewhere or time.monotonic() < self._next_look:
             return None
         return self._elsewhere.pop(0)
-
-
-def origin(spec: ExperimentSpec, settings: Settings) -> dict[str, str]:
-    """Tags that say which code and which bytes a run was made of. Raises MissingDataset."""
-    return provenance() | {"fingerprint": spec.data.open(settings.data).fingerprint}

@@ -5,7 +5,8 @@
     ├── UnknownName             an experiment, sweep, table, split or setting nobody knows
     ├── DataError               what was prepared cannot be used
     │   ├── MissingDataset      not prepared yet (the message holds the command that prepares it)
-    │   └── CorruptShard        bytes that are not the bytes that were written
+    │   ├── CorruptShard        bytes that are not the bytes that were written
+    │   └── DataChanged         not the bytes a run or a checkpoint was made from
     ├── RecordError             the record of runs
     │   ├── TrackingUnreachable the tracking server does not answer
     │   └── RunTaken            another live process holds the run
@@ -53,6 +54,10 @@ class MissingDataset(DataError):
 
 class CorruptShard(DataError):
     """A shard whose bytes are not the bytes that were written."""
+
+
+class DataChanged(DataError):
+    """A run or a checkpoint was made from other bytes than are prepared now."""
 
 
 class RecordError(LabError):

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from functools import partial
 
 from lab.agenda import AblationAgenda, Agenda, SearchAgenda
-from lab.drive import Drive, Say, origin
+from lab.drive import Drive, Say
 from lab.errors import Interrupted
+from lab.origin import origin, require_same_data
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -32,7 +33,8 @@ def run_one(
 ) -> RunRecord:
     """Train one experiment on a Ray Train worker group, or return its finished run.
 
-    Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped, and
+    Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped;
+    DataChanged where the run on record, finished or not, was made from other data than are prepared now; and
     RunTaken.
     """
     from lab import cluster
@@ -40,6 +42,8 @@ def run_one(
     from lab.train.progress import ProgressLine
 
     _prepare(resources, settings, tracker)
+    if (known := tracker.find([spec.digest]).get(spec.digest)) is not None:
+        require_same_data(known, spec, settings)
     run = tracker.begin(spec, name=name, owner=this_process(), tags=origin(spec, settings) | {"scale": scale})
     if run.status is Status.COMPLETE:
         return run
@@ -61,8 +65,11 @@ def run_sweep(
     """Run what is missing of a sweep; return the runs of all its jobs, as they were settled.
 
     Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one
-    line per run that ends. Raises RunTaken while another process runs this sweep, and Interrupted after the
-    first Ctrl-C, when all that were training have written their checkpoints.
+    line per run that ends.
+
+    Raises DataChanged before anything is trained where a run on record was made from other data than are
+    prepared now, RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
+    all that were training have written their checkpoints.
     """
     _prepare(resources, settings, tracker)
     kind = "search" if isinstance(sweep, Search) else "ablation"
@@ -74,6 +81,7 @@ def run_sweep(
         sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress
     )
     with closing(drive):
+        drive.require_same_data()
         if drive.anything_left():
             from lab import cluster
             from lab.tune import conduct

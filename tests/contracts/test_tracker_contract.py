@@ -301,6 +301,8 @@ def test_runs_are_listed_by_parent_and_tag_without_the_parents(tracker: Tracker)
     assert [run.run_id for run in tracker.runs()] == [inside.run_id, outside.run_id]
     assert [run.run_id for run in tracker.runs(parent=parent.run_id)] == [inside.run_id]
     assert [run.run_id for run in tracker.runs(tags={"case": "it's"})] == [inside.run_id]
+    assert [run.run_id for run in tracker.runs(tags={"case": None})] == [inside.run_id, outside.run_id]
+    assert tracker.runs(tags={"trial": None}) == []
     assert inside.parent == parent.run_id
 
 

@@ -14,16 +14,17 @@ import pytest
 from lab import Ablation, Case, Resources, Search, Settings, Suggest
 from lab.agenda import AblationAgenda, SearchAgenda
 from lab.drive import NO_MORE, Drive
-from lab.errors import RunTaken
+from lab.errors import DataChanged, RunTaken
+from lab.origin import origin, require_same_data
 from lab.study import Trial, replay
 from lab.sweep import Sweep
 from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.recorder import Recorder
-from lab.tracking.tracker import Status
+from lab.tracking.tracker import Scalar, Status, membership
 from lab.trial import Work, run
 from tests.lab.sweeping import sweep_of
-from tests.lab.toy import ToyData, ToyModel, toy_spec
+from tests.lab.toy import ToyData, ToyModel, prepare_toy, toy_spec
 
 ME = this_process()
 
@@ -126,6 +127,70 @@ def test_a_run_that_another_sweep_made_is_not_made_again(command: Command) -> No
     command.run(sweep)
     command.run(replace(sweep, name="others"))
     assert len(command.trained) == 2
+
+
+def test_a_run_is_of_every_sweep_that_made_it_or_found_it_done(command: Command) -> None:
+    sweep = sweep_of("ablation", cases=1)
+    assert isinstance(sweep, Ablation)
+    spec = sweep.cases[0].with_seed(0)
+    alone = command.tracker.begin(spec, name="alone", owner=ME, tags={"scale": "laptop"})
+    command.tracker.end(alone.run_id, Status.COMPLETE)
+    assert alone.sweeps == set()
+    command.run(sweep)
+    command.run(replace(sweep, name="others", cases=(replace(sweep.cases[0], label="the same"),)))
+    (run,) = command.tracker.runs()
+    assert run.sweeps == {"toys", "others"}
+    assert run.tags[membership("toys", "laptop")] == "hidden 2"
+    assert run.tags[membership("others", "laptop")] == "the same"
+    assert command.trained == []
+
+
+def test_a_run_that_a_sweep_continues_is_of_that_sweep(command: Command) -> None:
+    sweep = sweep_of("ablation", cases=1)
+    assert isinstance(sweep, Ablation)
+    alone = command.tracker.begin(sweep.cases[0].with_seed(0), name="alone", owner=ME, tags={})
+    command.tracker.end(alone.run_id, Status.STOPPED)
+    command.run(sweep)
+    (run,) = command.tracker.runs()
+    assert (run.status, run.sweeps, run.tags["case"]) == (Status.COMPLETE, {"toys"}, "hidden 2")
+    assert run.parent == command.parent("ablation").run_id
+
+
+@pytest.mark.parametrize("kind", ["ablation", "search"])
+def test_a_sweep_refuses_results_that_were_made_from_other_data(command: Command, kind: str) -> None:
+    sweep = sweep_of(kind, cases=2)
+    data = Path(command.settings.data)
+    prepare_toy(data, edition=1)
+    command.run(sweep)
+    prepare_toy(data, edition=2)
+    drive, recorder = command.drive(sweep)
+    with pytest.raises(
+        DataChanged, match=r"made from toy toy\.1, but .* holds toy\.2: prepare the old"
+    ) as told:
+        drive.require_same_data()
+    assert "\n" not in str(told.value)
+    drive.close()
+    recorder.close()
+    prepare_toy(data, edition=1)
+    assert command.run(sweep).tally.settled == 2
+    assert len(command.trained) == 2
+
+
+def test_what_has_measured_other_data_is_not_continued_and_what_has_measured_nothing_is(
+    command: Command,
+) -> None:
+    sweep = sweep_of("ablation", cases=1)
+    assert isinstance(sweep, Ablation)
+    spec = sweep.cases[0].with_seed(0)
+    prepare_toy(Path(command.settings.data), edition=1)
+    run = command.tracker.begin(spec, name="toys", owner=ME, tags=origin(spec, command.settings))
+    command.tracker.end(run.run_id, Status.STOPPED)
+    prepare_toy(Path(command.settings.data), edition=2)
+    require_same_data(command.tracker.runs()[0], spec, command.settings)
+    command.tracker.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    with pytest.raises(DataChanged):
+        command.run(sweep)
+    assert command.trained == []
 
 
 def test_a_failed_run_does_not_end_the_sweep_and_is_tried_again_by_the_next_command(command: Command) -> None:

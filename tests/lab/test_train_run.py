@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from lab import AdamW, Epochs, Lamb, Sgd, Steps
-from lab.errors import CheckpointError, Diverged, Interrupted, MissingDataset
+from lab.errors import CheckpointError, DataChanged, Diverged, Interrupted, MissingDataset
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import Evaluated, Resumed, Saved, Stepped
 from lab.train.run import train
 from lab.train.state import Training
 from lab.train.stop import StopRequest
-from tests.lab.toy import RICH, FileLedger, Ledger, ToyData, stop_after, toy_spec
+from tests.lab.toy import RICH, FileLedger, Ledger, ToyData, prepare_toy, stop_after, toy_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +87,21 @@ def test_a_killed_process_continues_to_the_same_bits_and_the_same_curve(tmp_path
     before = FileLedger(str(ledger)).curve()
     assert {key for key in before if key[1] > reached} == set()
     assert before | rest.curve() == whole.curve()
+
+
+def test_a_checkpoint_of_other_data_is_not_continued(tmp_path):
+    prepare_toy(tmp_path / "data", edition=1)
+    whole = tmp_path / "checkpoints"
+    options = {"data_root": str(tmp_path / "data"), "storage": str(whole), "sink": Ledger()}
+    with pytest.raises(Interrupted):
+        train(RICH, **options, **stop_after(37))
+    prepare_toy(tmp_path / "data", edition=2)
+    with pytest.raises(DataChanged, match=r"step 37 under .* made from data toy\.1, but there is toy\.2 now"):
+        train(RICH, **options)
+    prepare_toy(tmp_path / "data", edition=1)
+    events = []
+    train(RICH, **options, on_event=events.append)
+    assert events[0] == Resumed(37)
 
 
 def test_a_finished_run_is_measured_again_and_not_trained(tmp_path):

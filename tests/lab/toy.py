@@ -72,8 +72,9 @@ class ToyNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class ToyData:
-    """Gaussian clusters, one per class. `poison` makes every input of the training split infinite; the faults
-    are those of real data: not prepared, and a corrupt shard that only the last of several workers reads."""
+    """Gaussian clusters, one per class; which ones, the number in the file `edition` under the root decides.
+    `poison` makes every input of the training split infinite; the faults are those of real data: not
+    prepared, and a corrupt shard that only the last of several workers reads."""
 
     features: int = 6
     classes: int = 3
@@ -95,13 +96,20 @@ class ToyData:
     def open(self, root: str) -> ToySource:
         if self.fault == "missing":
             raise MissingDataset(f"data set 'toy' is not under {root}: run `lab data prepare toy`.")
-        return ToySource(self)
+        edition = Path(root, "edition")
+        return ToySource(self, int(edition.read_text()) if edition.exists() else 0)
+
+
+def prepare_toy(root: Path, edition: int) -> None:
+    """Put other bytes under the same name."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "edition").write_text(str(edition))
 
 
 class ToySource:
-    def __init__(self, data: ToyData) -> None:
-        self.data = data
-        random = np.random.default_rng(0)
+    def __init__(self, data: ToyData, edition: int = 0) -> None:
+        self.data, self.edition = data, edition
+        random = np.random.default_rng(edition)
         centres = random.normal(size=(data.classes, data.features))
         self.splits = {}
         for split, size in SIZES.items():
@@ -113,7 +121,7 @@ class ToySource:
 
     @property
     def fingerprint(self) -> str:
-        return "toy"
+        return f"toy.{self.edition}" if self.edition else "toy"
 
     def size(self, split: str) -> int:
         if split not in self.splits:

@@ -54,10 +54,12 @@ def status_of(word: str, tags: Mapping[str, str]) -> Status:
 
 def written(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags as they are stored: ours under `lab.`, the tracker's own as they are."""
-    return {
-        name if name.startswith("mlflow.") else OWN + name: str(value)[: 2 * TEXT]
-        for name, value in tags.items()
-    }
+    return {stored(name): str(value)[: 2 * TEXT] for name, value in tags.items()}
+
+
+def stored(name: str) -> str:
+    """The name of a tag as it is stored."""
+    return name if name.startswith("mlflow.") else OWN + name
 
 
 def continued(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

@@ -112,7 +112,9 @@ class MemoryTracker:
         wanted = set(digests)
         return by_digest(record for record in self._records.values() if record.digest in wanted)
 
-    def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
+    def runs(
+        self, *, parent: str | None = None, tags: Mapping[str, str | None] | None = None
+    ) -> list[RunRecord]:
         chosen = [
             r
             for r in self._records.values()

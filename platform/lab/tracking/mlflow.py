@@ -149,9 +149,11 @@ class MlflowTracker:
         wanted = list(dict.fromkeys(digests))
         return by_digest(f.record for digest in wanted for f in self._search(_is(layout.DIGEST, digest)))
 
-    def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
+    def runs(
+        self, *, parent: str | None = None, tags: Mapping[str, str | None] | None = None
+    ) -> list[RunRecord]:
         clauses = [f"tags.`{layout.DIGEST}` != ''"]
-        clauses += [_is(name, value) for name, value in layout.written(tags or {}).items()]
+        clauses += [_is(layout.stored(name), value) for name, value in (tags or {}).items()]
         clauses += [_is(layout.PARENT, parent)] if parent is not None else []
         return [found.record for found in self._search(*clauses)]
 
@@ -381,7 +383,10 @@ def _age(run: Run) -> tuple[float, str]:
     return run.info.start_time, run.info.run_id
 
 
-def _is(name: str, value: str) -> str:
+def _is(name: str, value: str | None) -> str:
+    """The clause for a tag of that value, None for any."""
+    if value is None:
+        return f"tags.`{name}` LIKE '%'"
     quote = '"' if "'" in value else "'"
     return f"tags.`{name}` = {quote}{value}{quote}"
 

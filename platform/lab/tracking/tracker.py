@@ -47,6 +47,13 @@ class Lease:
 
 
 LEASE_SECONDS = 60.0
+MEMBER = "sweep."
+
+
+def membership(sweep: str, scale: str) -> str:
+    """The tag of every run that a sweep has made or found done: the label of its case, or the number of its
+    trial. A run may be of several sweeps, and of none."""
+    return f"{MEMBER}{sweep}.{scale}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,11 @@ class RunRecord:
     """seconds that the attempts took which have ended"""
     since: float | None = None
     """when the attempt began that is under way"""
+
+    @property
+    def sweeps(self) -> set[str]:
+        """The sweeps that made the run or found it done, at whatever scale."""
+        return {tag[len(MEMBER) :].rpartition(".")[0] for tag in self.tags if tag.startswith(MEMBER)}
 
     @property
     def seconds(self) -> float:
@@ -129,8 +141,10 @@ class Tracker(Protocol):
         """Digest -> its run, complete before unfinished, first before later. Digests without a run are left
         out."""
 
-    def runs(self, *, parent: str | None = None, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
-        """Runs of experiments (parents not included), oldest first."""
+    def runs(
+        self, *, parent: str | None = None, tags: Mapping[str, str | None] | None = None
+    ) -> list[RunRecord]:
+        """Runs of experiments (parents not included), oldest first. tags: name -> value, None for any."""
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         """(step, value) in order of step, one per step."""

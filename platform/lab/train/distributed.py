@@ -21,7 +21,7 @@ import ray.train.torch
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lab.errors import Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
+from lab.errors import DataChanged, Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 30
 """how long a driver that must go waits for its workers' last checkpoint"""
 HEALTH_CHECK_VARIABLE = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
-COMMON_ERRORS = (SpecError, MissingDataset, Diverged, Interrupted)
+COMMON_ERRORS = (SpecError, MissingDataset, DataChanged, Diverged, Interrupted)
 """what all workers meet after the same step"""
 
 

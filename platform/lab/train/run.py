@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from lab.errors import Interrupted
+from lab.errors import DataChanged, Interrupted
+from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
 from lab.tracking.sink import Sink
-from lab.train.checkpoint import CheckpointStore
+from lab.train.checkpoint import Checkpoint, CheckpointStore
 from lab.train.group import Group
 from lab.train.journal import Journal
 from lab.train.loop import LOOK_EVERY, Evaluated, Event, Resumed, events, require_finite
@@ -43,13 +44,21 @@ def train(
     here a checkpoint is written and Interrupted raised. checkpoint_every: seconds, at least, between two
     checkpoints; longer where they are costly, 0 for every step.
 
-    Raises SpecError, MissingDataset, CorruptShard, CheckpointError, Diverged, Interrupted.
+    Raises SpecError, MissingDataset, CorruptShard, DataChanged where the checkpoint was made from other data,
+    CheckpointError, Diverged, Interrupted.
     """
     source = spec.data.open(data_root)
     plan = Plan.of(spec, source)
     training, journal = Training.begin(spec, group.device), Journal(plan)
     keeper = Keeper(
-        CheckpointStore(storage, spec.digest), training, journal, sink, group, should_stop, checkpoint_every
+        CheckpointStore(storage, spec.digest),
+        training,
+        journal,
+        sink,
+        group,
+        should_stop,
+        checkpoint_every,
+        source.fingerprint,
     )
     if keeper.resume():
         on_event(Resumed(training.step))
@@ -78,6 +87,8 @@ class Keeper:
     should_stop: Callable[[], bool]
     every: float
     """seconds"""
+    fingerprint: str
+    """of the data that is trained on"""
 
     def __post_init__(self) -> None:
         self.pause, self.last = self.every, monotonic()
@@ -89,6 +100,7 @@ class Keeper:
         if step < 0:
             return False
         checkpoint = found or self.store.load(step)
+        self._require_same_data(checkpoint)
         self.training.restore(checkpoint)
         self.journal.restore(checkpoint.notes)
         return True
@@ -107,12 +119,21 @@ class Keeper:
         """Save now. The pause until the next time grows with what this costs."""
         if self.group.leads:
             begun = monotonic()
-            notes = self.journal.notes()
+            notes = self.journal.notes() | {FINGERPRINT: self.fingerprint}
             require_finite(notes["loss"], self.training.step, self.journal.plan.spec)
             self.sink.flush()
             self.store.save(self.training.capture(notes))
             self.last = monotonic()
             self.pause = max(self.every, (self.last - begun) / SAVING_SHARE) if self.every else 0.0
+
+    def _require_same_data(self, checkpoint: Checkpoint) -> None:
+        before = checkpoint.notes.get(FINGERPRINT, self.fingerprint)
+        if before != self.fingerprint:
+            raise DataChanged(
+                f"the checkpoint of step {checkpoint.step} under {self.store.folder} was made from data "
+                f"{before}, but there is {self.fingerprint} now: prepare the old data again or set LAB_DATA "
+                "to where it is, or begin anew with another LAB_HOME."
+            )
 
     def _asked_to_stop(self, step: int) -> bool:
         """Together, so that all stop after the same step; not every time where asking stalls the device."""

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from lab import Ablation, Case, Evaluation, ExperimentSpec
+from lab.origin import origin
+from lab.settings import Settings
 from lab.spec import ExperimentSpec as Spec
 from lab.tracking.memory import MemoryTracker
-from lab.tracking.tracker import RunRecord, Scalar, Status
+from lab.tracking.tracker import RunRecord, Scalar, Status, membership
 from perceiver import Fourier, Image, PerceiverConfig
 from pipelines.data import Digits
+from tests.lab.toy import toy_spec
 
+MADE_WITH = origin(toy_spec(), Settings("", "", "", ""))
+"""the tags that every run has"""
 OWNER = "host:1:1"
 SWEEP_CASES = {
     "table2": [
@@ -89,7 +94,10 @@ class Laboratory:
     ) -> str:
         """One run; `value` is the test accuracy, or metric -> value or values at steps 1, 2, ..."""
         spec: Spec = sweep.case(case).with_seed(seed)
-        tags = {"case": case, "commit": "c0ffee", "dirty": "false", "data": "d1"} | dict(tags or {})
+        member = membership(sweep.name, sweep.scale)
+        tags = (
+            MADE_WITH | {"commit": "c0ffee", "dirty": "false", "case": case, member: case} | dict(tags or {})
+        )
         record = self.tracker.begin(spec, name=case, owner=OWNER, tags=tags, parent=self.begin(sweep))
         metrics = value if isinstance(value, Mapping) else {"test/top1": value}
         scalars = [

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 import pytest
 
 from lab.errors import SpecError, UnknownName
-from lab.tracking.tracker import RunRecord, Status
+from lab.origin import origin
+from lab.settings import Settings
+from lab.tracking.tracker import RunRecord, Scalar, Status, membership
 from pipelines.tables import table6
 from pipelines.tables.cell import Counted, Measured, Missing, Stage
 from pipelines.tables.fill import fill
 from pipelines.tables.select import BestOnTest, BestOnValidation, Last, Selection
 from pipelines.tables.table import Column, ResultsTable, Row, measure
+from tests.lab.toy import prepare_toy, toy_spec
 
 CASE = "8 interleaved"
 
@@ -86,11 +89,13 @@ def test_uncommitted_code_taints_a_cell(laboratory) -> None:
     assert (state.stage, state.why) == (Stage.TAINTED, "uncommitted changes in the code of seed 1")
 
 
-def test_seeds_that_saw_different_data_taint_a_cell(laboratory) -> None:
+def test_seeds_that_saw_different_data_taint_a_cell(laboratory, tmp_path) -> None:
     sweep = laboratory.sweep("table6", seeds=(0, 1))
     for seed in sweep.seeds:
-        laboratory.run(sweep, CASE, seed, 0.9, tags={"data": f"d{seed}"})
-    assert filled(laboratory, sweep).state.why == "seeds saw different data: d0, d1"
+        prepare_toy(tmp_path, edition=seed + 1)
+        made_with = origin(toy_spec(), Settings("", "", "", data=str(tmp_path))) | {"dirty": "false"}
+        laboratory.run(sweep, CASE, seed, 0.9, tags=made_with)
+    assert filled(laboratory, sweep).state.why == "seeds saw different data: toy.1, toy.2"
 
 
 def test_a_finished_run_without_the_metric_is_tainted_not_zero(laboratory) -> None:
@@ -117,6 +122,17 @@ def test_a_run_of_an_older_specification_is_stale_and_says_what_changed(laborato
     assert isinstance(cell, Measured)
     assert (cell.state.stage, cell.state.why) == (Stage.STALE, "batch_size was 1024, is 32")
     assert cell.state.lacking == 1
+
+
+def test_a_run_that_was_made_before_its_sweep_found_it_can_be_outgrown_too(laboratory) -> None:
+    old = laboratory.sweep("table6", seeds=(0,))
+    spec = old.case(CASE).with_seed(0)
+    run = laboratory.tracker.begin(spec, name="alone", owner="host:1:1", tags={"scale": "laptop"})
+    laboratory.tracker.log(run.run_id, [Scalar("test/top1", 1, 0.9)])
+    laboratory.tracker.end(run.run_id, Status.COMPLETE)
+    laboratory.tracker.tag(run.run_id, {membership("table6", "laptop"): CASE})
+    cell = filled(laboratory, laboratory.sweep("table6", seeds=(0,), changes={"batch_size": 32}))
+    assert (cell.state.stage, cell.state.why) == (Stage.STALE, "batch_size was 1024, is 32")
 
 
 def test_what_is_missing_is_priced_by_the_finished_runs_of_its_sweep(laboratory, monkeypatch) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lab import Search
-from lab.tracking.tracker import Scalar, Status
+from lab.tracking.tracker import Scalar, Status, membership
 from pipelines.tables import assemble, render, searched
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -123,7 +123,7 @@ def test_the_two_series_differ_in_more_than_colour(page_text: str) -> None:
 def test_what_stands_in_the_record_cannot_become_markup(laboratory) -> None:
     sweep = laboratory.sweep("table6", seeds=(0,))
     evil = "<script>alert(1)</script>"
-    laboratory.run(sweep, "8 interleaved", 0, 0.9, tags={"commit": evil, "data": evil})
+    laboratory.run(sweep, "8 interleaved", 0, 0.9, tags={"commit": evil, "fingerprint": evil})
     text = render(assemble(["table6"], laboratory.tracker, {"table6": sweep}), "html")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -136,7 +136,8 @@ def search(laboratory) -> Search:
     parent = laboratory.tracker.group("size", kind="search", scale="laptop", owner="host:1:1").run_id
     for i, latents in enumerate((2, 4, 8, 16)):
         spec = base.override({"model.num_latents": latents, "optimizer.lr": 0.001 * (i + 1)})
-        run = laboratory.tracker.begin(spec, name=f"{i}", owner="host:1:1", tags={}, parent=parent)
+        tags = {membership("size", "laptop"): str(i)}
+        run = laboratory.tracker.begin(spec, name=f"{i}", owner="host:1:1", tags=tags, parent=parent)
         laboratory.tracker.log(run.run_id, [Scalar("validation/top1", 1, 0.80 + 0.01 * i)])
         laboratory.tracker.end(run.run_id, Status.PRUNED if latents == 16 else Status.COMPLETE)
     return found
@@ -153,6 +154,19 @@ def test_a_pruned_trial_cannot_win_a_search(laboratory, search: Search) -> None:
     (result,) = searched(laboratory.tracker, {"size": search})
     assert result.trials[0].status is Status.PRUNED
     assert result.complete[0].choices["model.num_latents"] == 8
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", '{"kind": "gone.Experiment"}'])
+def test_a_trial_whose_specification_cannot_be_read_is_named_and_the_others_shown(
+    laboratory, search: Search, text: str
+) -> None:
+    (victim, *_) = laboratory.tracker.runs()
+    laboratory.tracker._change(victim.run_id, spec=text)
+    (result,) = searched(laboratory.tracker, {"size": search})
+    assert len(result.trials) == 3
+    assert result.unreadable == (victim.digest,)
+    page = Page(render([], "html", [result]))
+    assert f"cannot read their specifications: {victim.digest}." in page.text
 
 
 def test_the_search_section_has_a_mark_per_trial_in_every_figure(laboratory, search: Search) -> None:

@@ -1,0 +1,38 @@
+"""One experiment that is on record: returned as it is, or refused where its data are others now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab import Resources, Settings
+from lab.errors import DataChanged
+from lab.origin import origin
+from lab.run import run_one
+from lab.tracking.lease import this_process
+from lab.tracking.memory import MemoryTracker
+from lab.tracking.tracker import RunRecord, Status
+from tests.lab.toy import prepare_toy, toy_spec
+
+
+def test_a_finished_run_is_returned_only_while_its_data_are_there(tmp_path: Path) -> None:
+    settings = Settings("memory", str(tmp_path), str(tmp_path), data=str(tmp_path / "data"))
+    tracker, spec = MemoryTracker(), toy_spec()
+
+    def again() -> RunRecord:
+        return run_one(
+            spec, name="toy", scale="laptop", resources=Resources(), settings=settings, tracker=tracker
+        )
+
+    prepare_toy(tmp_path / "data", edition=1)
+    made = tracker.begin(spec, name="toy", owner=this_process(), tags=origin(spec, settings))
+    tracker.end(made.run_id, Status.COMPLETE)
+    assert again().run_id == made.run_id
+    prepare_toy(tmp_path / "data", edition=2)
+    with pytest.raises(
+        DataChanged, match=rf"toy seed 0 \({spec.digest}\) was made from toy toy.1, but .* toy.2"
+    ):
+        again()
+    prepare_toy(tmp_path / "data", edition=1)
+    assert again().run_id == made.run_id
