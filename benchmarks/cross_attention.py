@@ -17,14 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.measure import AUTOCAST, PASSES, error, head, machine, peak_bytes, row, seconds
 from perceiver import Fourier
 from perceiver.kernels import (
     GridInputs,
@@ -153,18 +152,6 @@ PATHS: dict[str, Callable[[Case], Tensor]] = {
     "absorbed": absorbed,
     "factorised": factorised,
 }
-PASSES = ("forward", "forward+backward")
-AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
-COLUMNS = (
-    "median ms",
-    "fastest ms",
-    "quartiles ms",
-    "times as fast, medians",
-    "times as fast, fastest",
-    "error",
-    "peak MB",
-    "of plain",
-)
 
 
 def run(case: Case, path: str, which: str, autocast: torch.dtype | None) -> list[Tensor]:
@@ -180,55 +167,6 @@ def run(case: Case, path: str, which: str, autocast: torch.dtype | None) -> list
     return [result, *torch.autograd.grad(result, case.trained, torch.ones_like(result))]
 
 
-def seconds(case: Case, path: str, which: str, autocast: torch.dtype | None) -> float:
-    on_gpu = case.query.is_cuda
-    if on_gpu:
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run(case, path, which, autocast)
-    if on_gpu:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def error(given: list[Tensor], exact: list[Tensor]) -> float:
-    """The largest relative error, in the Euclidean norm, over tensors that are not zero."""
-    pairs = [(a.detach().double().cpu(), b.detach().cpu()) for a, b in zip(given, exact, strict=True)]
-    return max(float((a - b).norm() / b.norm()) for a, b in pairs if b.norm() > 1e-9 * b.numel() ** 0.5)
-
-
-def peak_bytes(case: Case, path: str, which: str, autocast: torch.dtype | None) -> int | None:
-    """Memory that the call holds at most, above what is held before; None where it cannot be told."""
-    if case.query.is_cuda:
-        run(case, path, which, autocast)
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run(case, path, which, autocast)
-        return torch.cuda.max_memory_allocated() - before
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return None
-
-    def kilobytes(name: str) -> int:
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))
-
-    reset.write_text("5")
-    before = kilobytes("VmRSS:")
-    run(case, path, which, autocast)
-    return 1024 * (kilobytes("VmHWM:") - before)
-
-
-def machine(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    model = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text().splitlines()
-        model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-
-
 def report(options: argparse.Namespace) -> None:
     shape = SHAPES[options.shape]
     reference = draw(shape, options.batch)
@@ -241,8 +179,7 @@ def report(options: argparse.Namespace) -> None:
     )
     for which in PASSES:
         print(f"## {which}\n")
-        print(f"| path | {' | '.join(COLUMNS)} |")
-        print("|---" * (1 + len(COLUMNS)) + "|")
+        print(head())
         measure(options, reference, which)
         print()
 
@@ -257,22 +194,11 @@ def measure(options: argparse.Namespace, reference: Case, which: str) -> None:
     times: dict[str, list[float]] = {path: [] for path in paths}
     for _ in range(options.repetitions):
         for path in paths:
-            times[path].append(seconds(case, path, which, autocast))
+            call = partial(run, case, path, which, autocast)
+            times[path].append(seconds(call, options.device))
     peaks = {path: in_fresh_process(options, path, which) for path in paths}
     for path in paths:
-        print(row(path, times, errors[path], peaks))
-
-
-def row(path: str, times: dict[str, list[float]], of_float64: float, peaks: dict[str, int | None]) -> str:
-    own, base = times[path], times["plain"]
-    low, middle, high = (1e3 * q for q in statistics.quantiles(own, n=4))
-    peak, most = peaks[path], peaks["plain"]
-    memory = f"{peak / 1e6:.0f} | {peak / most:.3f}" if peak is not None and most else "- | -"
-    return (
-        f"| {path} | {middle:.1f} | {1e3 * min(own):.1f} | {low:.1f} - {high:.1f} "
-        f"| {statistics.median(base) / statistics.median(own):.1f} | {min(base) / min(own):.1f} "
-        f"| {of_float64:.1e} | {memory} |"
-    )
+        print(row(path, times[path], times["plain"], errors[path], peaks[path], peaks["plain"]))
 
 
 def in_fresh_process(options: argparse.Namespace, path: str, which: str) -> int | None:
@@ -299,7 +225,8 @@ def main() -> None:
         path, which = options.peak
         # Libraries and threads are loaded by the first call, whatever its size.
         run(draw(SHAPES["small"], 1).to(device=options.device), path, which, AUTOCAST[options.precision])
-        print(json.dumps(peak_bytes(case, path, which, AUTOCAST[options.precision])))
+        call = partial(run, case, path, which, AUTOCAST[options.precision])
+        print(json.dumps(peak_bytes(call, options.device)))
         return
     report(options)
 
