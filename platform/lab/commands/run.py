@@ -23,12 +23,14 @@ def train(arguments: argparse.Namespace) -> int:
     settings, resources = Settings.load(), wanted(arguments)
     require_runnable(spec, settings)
 
+    from lab.origin import require_same_data
     from lab.run import run_one
     from lab.tracking.mlflow import MlflowTracker
 
     tracker = MlflowTracker(settings)
     finished = tracker.find([spec.digest]).get(spec.digest)
     if finished and finished.status is Status.COMPLETE:
+        require_same_data(finished, spec, settings)
         print(f"{arguments.name} ({spec.digest}) is complete; nothing to train.")
         print_result(finished)
         return 0

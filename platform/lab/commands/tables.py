@@ -44,7 +44,7 @@ def runs(arguments: argparse.Namespace) -> None:
     found = [
         run
         for run in tracker.runs()
-        if arguments.status in (None, run.status) and arguments.sweep in (None, run.tags.get("sweep"))
+        if arguments.status in (None, run.status) and arguments.sweep in {None, *run.sweeps}
     ]
     for run in found:
         metric = next(
