@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Settings
+from lab import Ablation, Settings, catalog
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import Status
 
@@ -53,7 +54,13 @@ def test_a_demo_killed_at_any_moment_goes_on_and_ends_with_one_run_per_digest(tm
     runs = MlflowTracker(Settings.load({"LAB_HOME": str(tmp_path / ".lab")})).runs()
     assert max(Counter(run.digest for run in runs).values()) == 1
     assert {run.status for run in runs} <= {Status.COMPLETE, Status.PRUNED}
-    assert sum(run.status is Status.COMPLETE for run in runs) >= 36
+    table2 = catalog.sweep("table2", "laptop")
+    assert isinstance(table2, Ablation)
+    wanted = {spec.digest for _, spec in table2.specs()}
+    assert wanted <= {run.digest for run in runs if run.status is Status.COMPLETE}
+    with sqlite3.connect(tmp_path / ".lab" / "record.db") as record:
+        doubles = "SELECT run_uuid, key, step FROM metrics GROUP BY run_uuid, key, step HAVING COUNT(*) > 1"
+        assert record.execute(doubles).fetchall() == []
 
     again = demo(tmp_path)
     said, _ = again.communicate(timeout=120)
