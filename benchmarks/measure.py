@@ -14,6 +14,9 @@ from torch import Tensor
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
 PASSES = ("forward", "forward+backward")
+RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Environment in which glibc gives memory back at once: what a call takes is seen when it is called again."""
+
 COLUMNS = (
     "median ms",
     "fastest ms",
@@ -44,9 +47,12 @@ def error(given: list[Tensor], exact: list[Tensor]) -> float:
 
 
 def peak_bytes(call: Callable[[], object], device: str) -> int | None:
-    """Memory that a call holds at most, above what is held before; None where it cannot be told."""
+    """Memory that a call holds at most, above what is held before; None where it cannot be told.
+
+    It is called once before, for what is loaded and kept from then on.
+    """
+    call()
     if device == "cuda":
-        call()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         call()

@@ -11,9 +11,9 @@ Needs torch and einops, on GPUs triton. Peers are measured where they are instal
         perceiver-io fairscale pytorch-lightning lightning-utilities torchmetrics
 
 made and `--peers peers` names. Every implementation has its own process; their repetitions alternate, so that
-a noisy machine is noisy for all. Backward goes to all weights. Peak memory is that of a fresh process, above
-what it holds before the call: the weights and the batch. The error is to the same weights in float64 by the
-same implementation, ours by the plain formula. The last column is the rate of the matrix products that an
+a noisy machine is noisy for all. Backward goes to all weights. Peak memory is that of a second call in a fresh
+process, above what it holds before: the weights and the batch. The error is to the same weights in float64 by
+the same implementation, ours by the plain formula. The last column is the rate of the matrix products that an
 implementation makes (those inside our fused operators are not counted), over that of large square ones.
 """
 
@@ -42,6 +42,7 @@ from benchmarks.implementations import IMPLEMENTATIONS, PLAIN, Unsupported
 from benchmarks.measure import (
     AUTOCAST,
     PASSES,
+    RETURNS_MEMORY,
     error,
     head,
     machine,
@@ -147,10 +148,6 @@ def work(options: argparse.Namespace) -> None:
     """Answer questions about one implementation, a line of JSON each, until there are no more."""
     torch.set_num_threads(options.threads)
     try:
-        # Libraries and threads are loaded by the first call, whatever its size.
-        small = Workload(options, options.work, "small")
-        for which in PASSES:
-            small.run(which)
         workload = Workload(options, options.work, options.shape[0])
     except Unsupported as reason:
         print(json.dumps({"unsupported": str(reason)}), flush=True)
@@ -170,11 +167,17 @@ def work(options: argparse.Namespace) -> None:
 class Worker:
     """A process that measures one implementation."""
 
-    def __init__(self, options: argparse.Namespace, name: str, shape: str) -> None:
+    def __init__(self, options: argparse.Namespace, name: str, shape: str, *, for_memory: bool) -> None:
         command = [sys.executable, __file__, "--work", name, "--shape", shape]
         for option in ("device", "precision", "batch", "threads", "peers"):
             command += [f"--{option}", str(getattr(options, option))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | (RETURNS_MEMORY if for_memory else {}),
+        )
         self.unsupported = (self.answer() or {}).get("unsupported")
 
     def answer(self) -> Any:
@@ -207,7 +210,7 @@ def report(options: argparse.Namespace, shape: str) -> None:
         f"{options.repetitions} repetitions; matrix products at {rate / 1e9:,.0f} GFLOP/s\n"
     )
     names = [name for name in IMPLEMENTATIONS if not options.only or name in options.only]
-    workers = {name: Worker(options, name, shape) for name in names}
+    workers = {name: Worker(options, name, shape, for_memory=False) for name in names}
     for name in [name for name in names if workers[name].unsupported]:
         print(f"Without {name}: {workers.pop(name).unsupported}.\n")
     for which in PASSES:
@@ -230,7 +233,7 @@ def measure(
             times[name].append(worker.ask("seconds", which))
     peaks = {}
     for name in workers:
-        fresh = Worker(options, name, shape)
+        fresh = Worker(options, name, shape, for_memory=True)
         peaks[name] = fresh.ask("peak", which)
         fresh.end()
     for name, own in times.items():
