@@ -11,7 +11,7 @@ Needs torch and einops, on GPUs triton. Peers are measured where they are instal
         perceiver-io fairscale pytorch-lightning lightning-utilities torchmetrics
 
 made and `--peers peers` names. Every implementation has its own process; their repetitions alternate, so that
-a noisy machine is noisy for all. Backward goes to all weights. Peak memory is that of a second call in a fresh
+a noisy machine is noisy for all. Backward goes to all weights. Peak memory is that of a second call in a new
 process, above what it holds before: the weights and the batch. The error is to the same weights in float64 by
 the same implementation, ours by the plain formula. The last column is the rate of the matrix products that an
 implementation makes (those inside our fused operators are not counted), over that of large square ones.
