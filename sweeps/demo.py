@@ -19,7 +19,7 @@ REPORT = "report"
 STEPS: tuple[tuple[str, str], ...] = (
     ("1,797 real handwritten digits become Parquet shards", "data prepare digits"),
     ("One Perceiver, on two Ray Train workers", "train imagenet.fourier --workers 2"),
-    ("Table 2: in order and permuted, six models, three seeds, as Ray Tune trials", "sweep table2"),
+    ("Table 2: in order and permuted, six models, five seeds, as Ray Tune trials", "sweep table2"),
     ("A search with Optuna: latent size, depth, sharing, Fourier bands", "sweep perceiver"),
     ("Table 2, filled from MLflow, beside the paper's values", "tables table2"),
     ("The same as a page with plots, for every exhibit", f"tables --format html --out {REPORT}"),
