@@ -29,15 +29,16 @@ COLUMNS = (
 )
 
 
-def seconds(call: Callable[[], object], device: str) -> float:
-    """How long a call takes, the GPU's part included."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def seconds(call: Callable[[], object], device: str, *, at_least: float = 0.3) -> float:
+    """How long a call takes, the GPU's part included: the mean of as many as fill that time."""
+    calls, start, passed = 0, time.perf_counter(), 0.0
+    while passed < at_least:
+        call()
+        calls += 1
+        if device == "cuda":
+            torch.cuda.synchronize()
+        passed = time.perf_counter() - start
+    return passed / calls
 
 
 def error(given: list[Tensor], exact: list[Tensor]) -> float:
