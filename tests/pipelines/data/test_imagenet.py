@@ -14,7 +14,8 @@ from scipy.io import savemat
 
 from lab.errors import DataError, MissingDataset, SpecError
 from lab.spec import Dataset
-from pipelines.data import ImageNet, crops, imagenet
+from pipelines.data import ImageNet, imagenet
+from pipelines.data.images import crops
 from pipelines.data.counter import Draws
 
 WNIDS = [f"n{1_000_000 + 7 * index:08d}" for index in range(1000)]

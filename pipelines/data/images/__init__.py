@@ -1,0 +1,1 @@
+"""Images before they are inputs: read, cropped, resized, augmented."""
