@@ -164,6 +164,10 @@ def work(options: argparse.Namespace) -> None:
         print(json.dumps(answers[question](which)), flush=True)
 
 
+class Ended(Exception):
+    """A worker is gone, most likely for want of memory."""
+
+
 class Worker:
     """A process that measures one implementation."""
 
@@ -178,22 +182,24 @@ class Worker:
             text=True,
             env=os.environ | (RETURNS_MEMORY if for_memory else {}),
         )
-        self.unsupported = (self.answer() or {}).get("unsupported")
+        self.unsupported = self.answer().get("unsupported")
 
     def answer(self) -> Any:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            return {"unsupported": f"it ended with exit status {self.process.wait()}"}
+            raise Ended(f"it ended with exit status {self.process.wait()} (-9: most likely out of memory)")
         return json.loads(line)
 
     def ask(self, question: str, which: str) -> Any:
-        """A number, or None where it cannot be told."""
+        """A number, or None where it cannot be told. Raises Ended."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{question} {which}\n")
-        self.process.stdin.flush()
-        answer = self.answer()
-        return None if isinstance(answer, dict) else answer
+        try:
+            self.process.stdin.write(f"{question} {which}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Ended(f"it ended with exit status {self.process.wait()}") from None
+        return self.answer()
 
     def end(self) -> None:
         self.process.communicate()
@@ -224,22 +230,31 @@ def report(options: argparse.Namespace, shape: str) -> None:
 def measure(
     options: argparse.Namespace, workers: dict[str, Worker], shape: str, which: str, rate: float
 ) -> None:
-    """Print a row per implementation."""
-    times: dict[str, list[float]] = {name: [] for name in workers}
-    errors = {name: worker.ask("error", which) for name, worker in workers.items() if which in options.errors}
-    operations = {name: worker.ask("operations", which) for name, worker in workers.items()}
-    for _ in range(options.repetitions):
-        for name, worker in workers.items():
-            times[name].append(worker.ask("seconds", which))
+    """Print a row per implementation; one that ends on the way is said to have, and left out from then on."""
+
+    def ask(question: str) -> dict[str, Any]:
+        answers = {}
+        for name, worker in list(workers.items()):
+            try:
+                answers[name] = worker.ask(question, which)
+            except Ended as end:
+                del workers[name]
+                print(f"| {name} | {end} |")
+        return answers
+
+    errors = ask("error") if which in options.errors else {}
+    operations = ask("operations")
+    times = [ask("seconds") for _ in range(options.repetitions)]
     peaks = {}
     for name in workers:
         fresh = Worker(options, name, shape, for_memory=True)
         peaks[name] = fresh.ask("peak", which)
         fresh.end()
-    for name, own in times.items():
-        achieved = f"{operations[name] / statistics.median(own) / rate:.2f}"
-        plain = (times.get(PLAIN, own), peaks.get(PLAIN))
-        print(row(name, own, plain[0], errors.get(name), peaks[name], plain[1], achieved))
+    own = {name: [repetition[name] for repetition in times] for name in workers}
+    for name, seconds_of in own.items():
+        achieved = f"{operations[name] / statistics.median(seconds_of) / rate:.2f}"
+        plain = (own.get(PLAIN, seconds_of), peaks.get(PLAIN))
+        print(row(name, seconds_of, plain[0], errors.get(name), peaks[name], plain[1], achieved))
 
 
 def main() -> None:
