@@ -1,0 +1,1 @@
+"""Sound before it is inputs: read, resampled, stored, turned into spectrograms."""

@@ -1,0 +1,1 @@
+"""Video before it is inputs: read, transcoded, cut into clips and patches."""

@@ -1,0 +1,98 @@
+"""Video in its own encoding as frames, at the times of a regular grid, without decoding the rest.
+
+Frame k is what is shown at k/25 s after the first frame: of a video of another or a varying rate the last
+one that begins less than half a grid step later. A clip is found by going to the key frame before it and
+decoding on, so that its price is set by how far apart key frames are (see `transcode`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import DataError
+
+RATE = 25
+"""Frames per second (docs/paper.md section 1.7)."""
+
+Encoded = bytes | bytearray | memoryview | Path
+"""The bytes of a file, or where it is."""
+
+
+def frames(data: Encoded, start: int, count: int) -> NDArray[np.uint8]:
+    """(count, height, width, 3) RGB from frame `start` on; the last frame is repeated past the end.
+
+    Raises DataError when it cannot be decoded or has no frames.
+    """
+    with opened(data) as (container, stream):
+        shown = list(grid(container, stream, start, count))
+        height, width = shown[0].height, shown[0].width
+        pixels = np.empty((count, height, width, 3), np.uint8)
+        for place, frame in enumerate(shown):
+            if place and frame is shown[place - 1]:
+                pixels[place] = pixels[place - 1]
+            else:
+                pixels[place] = frame.to_ndarray(format="rgb24")
+        return pixels
+
+
+@contextmanager
+def opened(data: Encoded) -> Iterator[tuple[Any, Any]]:
+    """(container, its first video stream), to be decoded by the calling thread. Raises DataError, also
+    for what fails to decode inside the block."""
+    import av
+
+    try:
+        with av.open(str(data) if isinstance(data, Path) else io.BytesIO(data)) as container:
+            if not container.streams.video:
+                raise DataError("there is no video track.")
+            stream = container.streams.video[0]
+            # Frame threads dead-lock when a decoder is left before its end, and gain nothing on short clips.
+            stream.thread_type = "SLICE"
+            stream.codec_context.thread_count = 1
+            yield container, stream
+    except (av.FFmpegError, ValueError) as fault:
+        raise DataError(f"video cannot be decoded: {fault}.") from None
+
+
+def grid(container: Any, stream: Any, start: int, count: int | None = None) -> Iterator[Any]:
+    """The decoded frames at grid places `start`, `start` + 1, ...: `count` of them, repeating the last one, or
+    until the video ends. Raises DataError when there are none."""
+    origin = (stream.start_time or 0) * stream.time_base
+    place, shown = start, None
+    for frame in _from(container, stream, origin + Fraction(start, RATE)):
+        begins = float((frame.pts * stream.time_base - origin) * RATE)
+        while begins >= place + 0.5:
+            yield shown or frame
+            place += 1
+            if place - start == count:
+                return
+        shown = frame
+    if shown is None:
+        raise DataError("the video track holds no frames.")
+    yield shown
+    for _ in range(place + 1, start + (count or 0)):
+        yield shown
+
+
+def _from(container: Any, stream: Any, seconds: Fraction) -> Iterator[Any]:
+    """Decoded frames from the last key frame at or before a time, in the order they are shown."""
+    target = int(seconds / stream.time_base)
+    if seconds > (stream.start_time or 0) * stream.time_base:
+        container.seek(target, stream=stream)
+        decoded = (frame for frame in container.decode(stream) if frame.pts is not None)
+        first = next(decoded, None)
+        if first is not None and first.pts <= target:
+            yield first
+            yield from decoded
+            return
+    # Where frames are reordered a seek may land behind the target: then everything from the beginning.
+    container.seek(stream.start_time or 0, stream=stream)
+    yield from (frame for frame in container.decode(stream) if frame.pts is not None)
