@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import DataError, SpecError
+from lab.errors import SpecError
 from pipelines.data.counter import Draws
 from pipelines.data.imagenet.preparation import VERSION
 from pipelines.data.imagenet.source import CLASSES
 from pipelines.data.images import crops
+from pipelines.data.images.decode import decode
+from pipelines.data.images.resize import cropped, flipped, resized
 from pipelines.data.shards import Row
 from pipelines.data.stream import Stream
 
@@ -58,7 +59,7 @@ class ImageNet:
 
     @property
     def threads(self) -> int:
-        # Pillow decodes without the interpreter lock; past 8 threads the lock is what is waited for.
+        # Images are decoded without the interpreter lock; past 8 threads the lock is what is waited for.
         return min(8, os.cpu_count() or 1)
 
     def open(self, root: str) -> Stream:
@@ -67,19 +68,12 @@ class ImageNet:
 
     def decode(self, row: Row, draws: Draws | None) -> tuple[NDArray[np.uint8], int]:
         """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming a damaged image."""
-        from PIL import Image
-
-        try:
-            with Image.open(io.BytesIO(row["image"])) as stored:
-                image = stored.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as fault:
-            raise DataError(f"image {row['key']} of imagenet cannot be decoded: {fault}.") from None
-        box = crops.inception(*image.size, draws) if draws else crops.centre(*image.size)
-        # Cropped first: resize(box=...) would mix in the pixels around the box.
-        size = (self.resolution, self.resolution)
-        pixels = np.asarray(image.crop(box).resize(size, Image.Resampling.BICUBIC))
+        pixels = decode(row["image"], f"image {row['key']} of imagenet")
+        height, width, _ = pixels.shape
+        box = crops.inception(width, height, draws) if draws else crops.centre(width, height)
+        pixels = resized(cropped(pixels, box), self.resolution, self.resolution)
         if draws and draws.integer(0, 1):
-            pixels = pixels[:, ::-1]
+            pixels = flipped(pixels)
         return pixels, row["label"]
 
     def collate(self, examples: Sequence[tuple[NDArray[np.uint8], int]]) -> tuple[Tensor, Tensor]:

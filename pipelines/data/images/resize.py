@@ -1,0 +1,37 @@
+"""From decoded pixels to the size a model takes. None of this starts threads of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from pipelines.data.images.crops import Box
+
+
+def cropped(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """The pixels of a box, as a view."""
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right]
+
+
+def resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """(height, width, 3) from 8-bit RGB of any size, bicubic with antialiasing.
+
+    As Pillow's BICUBIC horizontally, then vertically, to two levels; at a sixth of its CPU time.
+    """
+    # Contiguous, and with the batch axis first in memory too: else torch rearranges, with a team of OpenMP
+    # threads for each thread that loads.
+    batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"])[None])
+    out = F.interpolate(batch.permute(0, 3, 1, 2), size=(height, width), mode="bicubic", antialias=True)
+    return out[0].permute(1, 2, 0).numpy()
+
+
+def flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The mirror image, left for right."""
+    mirror = np.empty_like(pixels)
+    # By channel: copying triples of bytes backwards takes six times as long.
+    for channel in range(pixels.shape[2]):
+        mirror[..., channel] = pixels[:, ::-1, channel]
+    return mirror
