@@ -96,7 +96,7 @@ def _write(directory: Directory, version: int, plan: Plan, progress: Progress, w
     name = directory.name
     wanted = [part for split in plan.splits for part in parts(plan, name, version, split)]
     files: dict[str, list[ShardFile]] = {split: [] for split in plan.splits}
-    remarks: Counter[str] = Counter()
+    remarks = Counter(plan.remarks)
     present = directory.sizes()
     with ThreadPoolExecutor(workers, thread_name_prefix="prepare") as pool:
         pending = [pool.submit(_file, directory, plan, part, part.name in present) for part in wanted]

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -42,8 +42,8 @@ class Entry:
 @dataclass(frozen=True)
 class Plan:
     """What to store. `row` makes the row of an entry, called from several threads; `remark` may say
-    something about a row that is worth counting. `source` names what the rows are made from: another
-    source, other shards."""
+    something about a row that is worth counting, and `remarks` counts what was noticed about the source.
+    `source` names what the rows are made from: another source, other shards."""
 
     source: str
     labels: tuple[str, ...]
@@ -51,6 +51,7 @@ class Plan:
     splits: Mapping[str, Sequence[Entry]]
     row: Callable[[Entry], Row]
     remark: Callable[[Row], str | None] = lambda row: None
+    remarks: Mapping[str, int] = field(default_factory=dict)
     row_group_bytes: int = 6 << 20
     file_bytes: int = 450 << 20
 
