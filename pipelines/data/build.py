@@ -6,21 +6,24 @@ were read. The manifest is written last: without one, the data set is not prepar
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from lab.errors import CorruptShard, DataError
 from pipelines.data import manifest as manifests
 from pipelines.data import shards
 from pipelines.data.manifest import Manifest, ShardFile, Split
-from pipelines.data.plan import Entry, Part, Plan, parts
+from pipelines.data.plan import Entry, LeftOut, Part, Plan, parts
 from pipelines.data.shards import Row, ShardReader, schema_text
 from pipelines.data.storage import PARTIAL, Directory
+from pipelines.data.unreadable import FOUND, Fault, SomeUnreadable, Unreadable, refuse, without_left_out
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with what is being done, how many examples (or files, or folders) are done, and how many there
+are."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -39,7 +42,8 @@ class Prepared:
         done = "already prepared and verified" if self.already else "prepared"
         counts = ", ".join(f"{split.name} {split.rows:,}" for split in self.manifest.splits)
         name, fingerprint = self.manifest.name, self.manifest.fingerprint
-        return f"{name}: {done} under {self.address} ({counts}; fingerprint {fingerprint})"
+        told = "".join(f"\n  {count:,} {what}" for what, count in self.manifest.remarks.items())
+        return f"{name}: {done} under {self.address} ({counts}; fingerprint {fingerprint}){told}"
 
 
 def build(
@@ -53,8 +57,8 @@ def build(
 ) -> Prepared:
     """Makes `root`/`name` what the plan says, doing only what is not done. `plan` is asked only when needed.
 
-    Raises DataError when the source cannot be read or the storage cannot be written; the files finished so
-    far are kept for the next attempt, nothing half-written is.
+    Raises DataError when the source or some examples cannot be read (see `unreadable`) or the storage cannot
+    be written; the files finished so far are kept for the next attempt, nothing half-written is.
     """
     directory = Directory.at(root, name)
     with directory.locked():
@@ -63,11 +67,13 @@ def build(
             verify(directory, manifest, progress)
             return Prepared(manifest, directory.path, already=True)
         except DataError:
-            made = plan()
+            made = without_left_out(plan(), directory)
         directory.sweep()
         _drop_damaged(directory, version)
         manifest = _write(directory, version, made, progress, workers)
+        manifest = replace(manifest, remarks={**manifest.remarks, **made.conclude(directory, manifest)})
         _drop_strangers(directory, manifest)
+        directory.delete(FOUND)
         manifests.write(directory, manifest)
         return Prepared(manifest, directory.path, already=False)
 
@@ -79,8 +85,8 @@ def verify(directory: Directory, manifest: Manifest, progress: Progress = silent
     place, the row group.
     """
     manifests.check_sizes(directory, manifest)
-    for done, file in enumerate(manifest.files):
-        progress(f"verify {manifest.name}", done, len(manifest.files))
+    count = _Count(progress, f"verify {manifest.name}", sum(file.rows for file in manifest.files))
+    for file in manifest.files:
         if directory.sha256(file.name) != file.sha256:
             for _ in _rows(directory, file, manifest.schema):
                 pass
@@ -88,7 +94,7 @@ def verify(directory: Directory, manifest: Manifest, progress: Progress = silent
                 f"{directory.file(file.name)} is damaged outside its row groups: its sha256 is not the "
                 f"manifest's; {directory.remedy}"
             )
-    progress(f"verify {manifest.name}", len(manifest.files), len(manifest.files))
+        count.add(file.rows)
 
 
 def _write(directory: Directory, version: int, plan: Plan, progress: Progress, workers: int) -> Manifest:
@@ -97,39 +103,64 @@ def _write(directory: Directory, version: int, plan: Plan, progress: Progress, w
     wanted = [part for split in plan.splits for part in parts(plan, name, version, split)]
     files: dict[str, list[ShardFile]] = {split: [] for split in plan.splits}
     remarks = Counter(plan.remarks)
+    faults: list[Fault] = []
     present = directory.sizes()
+    count = _Count(progress, f"write {name}", sum(map(len, plan.splits.values())))
     with ThreadPoolExecutor(workers, thread_name_prefix="prepare") as pool:
-        pending = [pool.submit(_file, directory, plan, part, part.name in present) for part in wanted]
+        pending = [pool.submit(_file, directory, plan, part, part.name in present, count) for part in wanted]
         try:
-            for done, (part, future) in enumerate(zip(wanted, pending, strict=True)):
-                progress(f"write {name}", done, len(wanted))
-                file, remarked = future.result()
+            for part, future in zip(wanted, pending, strict=True):
+                try:
+                    file, remarked = future.result()
+                except SomeUnreadable as found:
+                    faults += found.faults
+                    continue
                 files[part.split].append(file)
                 remarks += remarked
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    progress(f"write {name}", len(wanted), len(wanted))
+    if faults:
+        raise refuse(directory, faults, count.total)
     splits = tuple(Split(split, tuple(written)) for split, written in files.items())
     return Manifest(name, version, plan.source, plan.labels, schema_text(plan.schema), splits, dict(remarks))
 
 
-def _file(directory: Directory, plan: Plan, part: Part, present: bool) -> tuple[ShardFile, Counter[str]]:
-    """One file, and what was remarked about its rows."""
+def _file(
+    directory: Directory, plan: Plan, part: Part, present: bool, count: _Count
+) -> tuple[ShardFile, Counter[str]]:
+    """One file, and what was remarked about its rows. Raises SomeUnreadable, having looked at all of them."""
     if present:
         try:
-            return _kept(directory, plan, part)
+            file, remarks = _kept(directory, plan, part)
+            count.add(file.rows)
+            return file, remarks
         except CorruptShard:
             directory.delete(part.name)
-    remarks: Counter[str] = Counter()
+    remarks, left_out = Counter[str](), Counter[str]()
+    faults: list[Fault] = []
 
     def made(group: Sequence[Entry]) -> list[Row]:
-        rows = [_row(plan, entry) for entry in group]
-        remarks.update(filter(None, map(plan.remark, rows)))
+        rows = []
+        for entry in group:
+            try:
+                row = _row(plan, entry)
+                remarks.update(filter(None, [plan.remark(row)]))
+                rows.append(row)
+            except LeftOut as why:
+                left_out[str(why)] += 1
+            except Unreadable as fault:
+                faults.append(Fault(part.split, entry.key, str(fault)))
+        count.add(len(group))
         return rows
 
-    groups = (made(group) for group in part.row_groups)
-    return shards.write_shard(directory, part.name, plan.schema, part.about, groups), remarks
+    def groups() -> Iterator[list[Row]]:
+        yield from filter(None, map(made, part.row_groups))
+        if faults:
+            raise SomeUnreadable(faults)
+
+    file = shards.write_shard(directory, part.name, plan.schema, part.about, groups(), left_out=left_out)
+    return file, remarks + left_out
 
 
 def _row(plan: Plan, entry: Entry) -> Row:
@@ -141,16 +172,37 @@ def _row(plan: Plan, entry: Entry) -> Row:
 
 def _kept(directory: Directory, plan: Plan, part: Part) -> tuple[ShardFile, Counter[str]]:
     """A file from an earlier attempt. Raises CorruptShard when it is damaged or belongs to another plan."""
-    if shards.about(directory, part.name) != dict(part.about):
+    footer = shards.footer(directory, part.name)
+    examples = sum(footer.row_groups) + sum(footer.left_out.values())
+    if footer.about != part.about or examples != sum(map(len, part.row_groups)):
         raise CorruptShard(f"{directory.file(part.name)} was written for another plan.")
     file = ShardFile(
         name=part.name,
-        row_groups=tuple(len(group) for group in part.row_groups),
+        row_groups=footer.row_groups,
         sha256=directory.sha256(part.name),
         bytes=directory.sizes()[part.name],
     )
     rows = _rows(directory, file, schema_text(plan.schema))
-    return file, Counter(filter(None, map(plan.remark, rows)))
+    return file, Counter(filter(None, map(plan.remark, rows))) + Counter(footer.left_out)
+
+
+@dataclass
+class _Count:
+    """How many examples are done, over all threads."""
+
+    progress: Progress
+    what: str
+    total: int
+    done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.progress(self.what, 0, self.total)
+
+    def add(self, examples: int) -> None:
+        with self.lock:
+            self.done += examples
+            self.progress(self.what, self.done, self.total)
 
 
 def _rows(directory: Directory, file: ShardFile, schema: Mapping[str, str]) -> Iterator[Row]:

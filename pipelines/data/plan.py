@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from lab.errors import DataError
+from pipelines.data.manifest import Manifest
 from pipelines.data.shards import Row, schema_text
+from pipelines.data.storage import Directory
 
 T = TypeVar("T")
 
@@ -28,6 +30,23 @@ IMAGES = pa.schema(
     ]
 )
 """Labelled images in their own encoding."""
+
+CLIPS = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("labels", pa.list_(pa.field("element", pa.int16(), nullable=False)), nullable=False),
+        pa.field("audio", pa.binary()),
+        pa.field("video", pa.binary()),
+        pa.field("duration", pa.float32(), nullable=False),
+        pa.field("frames", pa.int32(), nullable=False),
+    ]
+)
+"""Clips with any number of labels: FLAC of one channel at 48 kHz, mp4 of `frames` frames at 25 a second,
+either null where there is none, and the seconds of the longer one."""
+
+
+class LeftOut(Exception):
+    """Raised by `Plan.row`: this example cannot be used. It is not stored, and counted as this remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,7 @@ class Plan:
     splits: Mapping[str, Sequence[Entry]]
     row: Callable[[Entry], Row]
     remark: Callable[[Row], str | None] = lambda row: None
+    conclude: Callable[[Directory, Manifest], Mapping[str, int]] = lambda directory, manifest: {}
     remarks: Mapping[str, int] = field(default_factory=dict)
     row_group_bytes: int = 6 << 20
     file_bytes: int = 450 << 20

@@ -7,7 +7,9 @@ on: without them a flipped bit inside an image is decoded in silence.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +22,9 @@ from pipelines.data.manifest import ShardFile
 from pipelines.data.storage import Directory
 
 Row = Mapping[str, Any]
-"""Column -> value. Binary values are memoryviews into the row group: copy what must outlive it."""
+"""Column -> value, or None. Binary values are memoryviews into the row group: copy what must outlive it."""
+
+_LEFT_OUT = "left_out"
 
 # What pyarrow raises for bytes that make no sense, depending on which bytes they are.
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, IndexError, KeyError, MemoryError, UnicodeDecodeError)
@@ -32,9 +36,11 @@ def write_shard(
     schema: pa.Schema,
     about: Mapping[str, str],
     row_groups: Iterable[Sequence[Row]],
+    *,
+    left_out: Mapping[str, int] | None = None,
 ) -> ShardFile:
-    """Writes one file, whole or not at all, a row group at a time. `about` goes into its footer. Raises
-    DataError.
+    """Writes one file, whole or not at all, a row group at a time. `about` goes into its footer, and so does
+    what `left_out` counts by then. Raises DataError.
     """
     sizes = []
     schema = schema.with_metadata({key.encode(): value.encode() for key, value in about.items()})
@@ -51,15 +57,30 @@ def write_shard(
             for rows in row_groups:
                 writer.write_table(pa.Table.from_pylist(list(rows), schema=schema), row_group_size=len(rows))
                 sizes.append(len(rows))
+            if left_out:
+                writer.add_key_value_metadata({_LEFT_OUT: json.dumps(dict(left_out), sort_keys=True)})
         return ShardFile(name=name, row_groups=tuple(sizes), sha256=stream.sha256, bytes=stream.bytes)
 
 
-def about(directory: Directory, name: str) -> dict[str, str]:
-    """What `write_shard` was told to put into the footer of a file. Raises CorruptShard."""
+@dataclass(frozen=True)
+class Footer:
+    """What a file says of itself: what `write_shard` was told, and how many rows its row groups hold."""
+
+    about: Mapping[str, str]
+    left_out: Mapping[str, int]
+    row_groups: tuple[int, ...]
+
+
+def footer(directory: Directory, name: str) -> Footer:
+    """Raises CorruptShard."""
     try:
         with directory.open(name) as file:
-            metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
-            return {key.decode(): value.decode() for key, value in metadata.items()}
+            opened = pq.ParquetFile(file)
+            metadata = opened.schema_arrow.metadata or {}
+            about = {key.decode(): value.decode() for key, value in metadata.items()}
+            left_out = json.loads((opened.metadata.metadata or {}).get(_LEFT_OUT.encode(), "{}"))
+            groups = range(opened.metadata.num_row_groups)
+            return Footer(about, left_out, tuple(opened.metadata.row_group(i).num_rows for i in groups))
     except _UNREADABLE as fault:
         raise CorruptShard(f"{directory.file(name)} cannot be read: {_first_line(fault)}") from None
 
@@ -133,16 +154,19 @@ def _column(array: pa.Array) -> Any:
         bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1].tolist()
         # Without the cast the view has the format 'b', which decoders refuse.
         view = memoryview(data).cast("B") if data is not None else memoryview(b"")
-        return _Slices(view, bounds)
+        return _Slices(view, bounds, array.is_valid().to_pylist() if array.null_count else None)
     return array.to_pylist()
 
 
 class _Slices:
-    def __init__(self, view: memoryview, bounds: list[int]) -> None:
+    def __init__(self, view: memoryview, bounds: list[int], valid: list[bool] | None) -> None:
         self._view = view
         self._bounds = bounds
+        self._valid = valid
 
-    def __getitem__(self, index: int) -> memoryview:
+    def __getitem__(self, index: int) -> memoryview | None:
+        if self._valid and not self._valid[index]:
+            return None
         return self._view[self._bounds[index] : self._bounds[index + 1]]
 
 

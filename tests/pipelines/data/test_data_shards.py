@@ -49,7 +49,7 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path, address: str) -> No
     directory, file = written(address.format(tmp_path))
     assert file.row_groups == (5, 4, 1)
     assert read(directory, file) == ROWS
-    assert shards.about(directory, file.name) == {"dataset": "numbers"}
+    assert shards.footer(directory, file.name).about == {"dataset": "numbers"}
 
 
 def test_the_manifests_view_of_a_file_is_the_systems(tmp_path: Path) -> None:
