@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from lab.errors import CorruptShard, DataError
 from pipelines.data import manifest as manifests
@@ -115,7 +116,7 @@ def _write(directory: Directory, version: int, plan: Plan, progress: Progress, w
                 except SomeUnreadable as found:
                     faults += found.faults
                     continue
-                files[part.split].append(file)
+                files[part.split] += [file] if file else []
                 remarks += remarked
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -128,8 +129,10 @@ def _write(directory: Directory, version: int, plan: Plan, progress: Progress, w
 
 def _file(
     directory: Directory, plan: Plan, part: Part, present: bool, count: _Count
-) -> tuple[ShardFile, Counter[str]]:
-    """One file, and what was remarked about its rows. Raises SomeUnreadable, having looked at all of them."""
+) -> tuple[ShardFile | None, Counter[str]]:
+    """One file, none where all its examples are left out, and what was remarked about them. Raises
+    SomeUnreadable, having looked at all of them.
+    """
     if present:
         try:
             file, remarks = _kept(directory, plan, part)
@@ -159,7 +162,12 @@ def _file(
         if faults:
             raise SomeUnreadable(faults)
 
-    file = shards.write_shard(directory, part.name, plan.schema, part.about, groups(), left_out=left_out)
+    rows = groups()
+    first = next(rows, None)
+    if first is None:
+        return None, left_out
+    rows = chain([first], rows)
+    file = shards.write_shard(directory, part.name, plan.schema, part.about, rows, left_out=left_out)
     return file, remarks + left_out
 
 

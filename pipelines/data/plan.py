@@ -60,9 +60,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to store. `row` makes the row of an entry, called from several threads; `remark` may say
-    something about a row that is worth counting, and `remarks` counts what was noticed about the source.
-    `source` names what the rows are made from: another source, other shards."""
+    """What to store. `row` makes the row of an entry, called from several threads, or raises LeftOut;
+    `remark` may say something about a row that is worth counting, and `remarks` counts what was noticed about
+    the source. `source` names what the rows are made from: another source, other shards. `conclude` sees what
+    was written before it counts as prepared: it may refuse it with DataError, write a report beside it, and
+    has the last remarks."""
 
     source: str
     labels: tuple[str, ...]

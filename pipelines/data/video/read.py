@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,12 @@ def frames(data: Encoded, start: int, count: int) -> NDArray[np.uint8]:
     Raises DataError when it cannot be decoded or has no frames.
     """
     with opened(data) as (container, stream):
-        shown = list(grid(container, stream, start, count))
-        height, width = shown[0].height, shown[0].width
-        pixels = np.empty((count, height, width, 3), np.uint8)
+        shown = list(islice(grid(container, stream, start), count))
+        pixels = np.empty((count, shown[0].height, shown[0].width, 3), np.uint8)
         for place, frame in enumerate(shown):
-            if place and frame is shown[place - 1]:
-                pixels[place] = pixels[place - 1]
-            else:
-                pixels[place] = frame.to_ndarray(format="rgb24")
+            again = place and frame is shown[place - 1]
+            pixels[place] = pixels[place - 1] if again else frame.to_ndarray(format="rgb24")
+        pixels[len(shown) :] = pixels[len(shown) - 1]
         return pixels
 
 
@@ -62,9 +61,9 @@ def opened(data: Encoded) -> Iterator[tuple[Any, Any]]:
         raise DataError(f"video cannot be decoded: {fault}.") from None
 
 
-def grid(container: Any, stream: Any, start: int, count: int | None = None) -> Iterator[Any]:
-    """The decoded frames at grid places `start`, `start` + 1, ...: `count` of them, repeating the last one, or
-    until the video ends. Raises DataError when there are none."""
+def grid(container: Any, stream: Any, start: int) -> Iterator[Any]:
+    """The decoded frames at the places `start`, `start` + 1, ... of the grid until the video ends, and its
+    last frame where it ends before `start`. Raises DataError when it has none."""
     origin = (stream.start_time or 0) * stream.time_base
     place, shown = start, None
     for frame in _from(container, stream, origin + Fraction(start, RATE)):
@@ -72,13 +71,11 @@ def grid(container: Any, stream: Any, start: int, count: int | None = None) -> I
         while begins >= place + 0.5:
             yield shown or frame
             place += 1
-            if place - start == count:
-                return
         shown = frame
     if shown is None:
         raise DataError("the video track holds no frames.")
-    yield shown
-    for _ in range(place + 1, start + (count or 0)):
+    ends = float(((shown.pts + (shown.duration or 0)) * stream.time_base - origin) * RATE)
+    for _ in range(max(round(ends) - place, 1)):
         yield shown
 
 
