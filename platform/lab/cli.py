@@ -135,6 +135,16 @@ def _resources(parser: Parser) -> None:
     parser.add_argument("--cpus", type=float, default=1, help="per worker")
     parser.add_argument("--gpus", type=float, default=0, help="per worker; fractions share a GPU")
     parser.add_argument("--concurrent", type=int, help="runs at a time; default: as many as fit")
+    parser.add_argument(
+        "--micro-batch",
+        type=_integer_or_word,
+        help="examples per worker at a time, gradients accumulating; auto: as many as its memory holds",
+    )
+    parser.add_argument("--compile", action="store_true", help="the model through torch.compile")
+
+
+def _integer_or_word(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _integers(text: str) -> tuple[int, ...]:
@@ -148,6 +158,8 @@ def _flags() -> list[str]:
         "--cpus",
         "--gpus",
         "--concurrent",
+        "--micro-batch",
+        "--compile",
         "--seeds",
         "--trials",
         "--dry-run",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.errors import SpecError
+from lab.execution import Execution
 
 
 @dataclass(frozen=True)
 class Resources:
     """workers: training processes per run · cpus, gpus: per worker (fractions share a device) · concurrent:
-    runs of a sweep at a time, None for as many as fit."""
+    runs of a sweep at a time, None for as many as fit · execution: how each of them carries out its steps."""
 
     workers: int = 1
     cpus: float = 1
     gpus: float = 0
     concurrent: int | None = None
+    execution: Execution = field(default_factory=Execution)
 
     def __post_init__(self) -> None:
         if self.workers < 1:

@@ -102,6 +102,7 @@ def _train(work: Work, reporter: Reporter) -> dict[str, float]:
         group=Group.alone(gpus=work.resources.gpus),
         on_evaluated=reporter.evaluated,
         should_stop=reporter.should_stop,
+        execution=work.resources.execution,
     )
 
 

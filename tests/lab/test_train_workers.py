@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from lab import Evaluation, Sgd, Steps
 from lab.errors import Interrupted
+from lab.execution import Execution
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import seed_step
@@ -41,8 +42,9 @@ def main(rank: int, world: int, port: int, experiment: str, storage: str, stops:
         options = stop_after(stop) if stop and rank == world - 1 else {}
         with pytest.raises(Interrupted) if stop else nullcontext():
             train(
-                {"smooth": SMOOTH, "rich": RICHER}[experiment],
+                RICHER if experiment == "rich" else SMOOTH,
                 data_root="", storage=storage, sink=ledger, group=Group(rank, world), **options,
+                execution=Execution(micro_batch=2 if experiment == "pieces" else None),
             )  # fmt: skip
     if rank == 0:
         print(json.dumps([[*key, value] for key, value in ledger.curve().items()]))

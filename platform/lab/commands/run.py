@@ -8,6 +8,7 @@ import dataclasses
 from lab import catalog, codec
 from lab.commands.catalogue import counts, show_sweep
 from lab.errors import SpecError
+from lab.execution import Execution
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -106,7 +107,11 @@ def dry_run(found: Sweep, tracker: Tracker) -> int:
 
 def wanted(arguments: argparse.Namespace) -> Resources:
     return Resources(
-        workers=arguments.workers, cpus=arguments.cpus, gpus=arguments.gpus, concurrent=arguments.concurrent
+        workers=arguments.workers,
+        cpus=arguments.cpus,
+        gpus=arguments.gpus,
+        concurrent=arguments.concurrent,
+        execution=Execution(micro_batch=arguments.micro_batch, compile=arguments.compile),
     )
 
 

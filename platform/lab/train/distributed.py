@@ -22,6 +22,7 @@ import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lab.errors import DataChanged, Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
+from lab.execution import Execution
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -52,6 +53,7 @@ class Assignment:
     sink: Sink
     relay: Any
     checkpoint_every: float
+    execution: Execution
     reports: bool
     """whether each evaluation goes to Ray Train, at the cost of one poll of its controller"""
 
@@ -117,6 +119,7 @@ def launch(
         sink=sink,
         relay=relay,
         checkpoint_every=checkpoint_every,
+        execution=resources.execution,
         reports=bool(callbacks),
     )
     fit = _Fit(_trainer(assignment, resources, callbacks))
@@ -215,6 +218,7 @@ def work(config: dict[str, Any]) -> dict[str, float] | LabError:
             on_evaluated=_report if assignment.reports else lambda step, metrics: None,
             should_stop=courier.should_stop,
             checkpoint_every=assignment.checkpoint_every,
+            execution=assignment.execution,
         )
     except COMMON_ERRORS as error:
         return error

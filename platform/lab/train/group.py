@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,12 @@ class Group:
             model, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
 
+    def speaking(self, model: nn.Module, aloud: bool) -> AbstractContextManager[None]:
+        """Where a backward pass of the wrapped `model` exchanges gradients only if `aloud`."""
+        if aloud or not isinstance(model, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return model.no_sync()
+
     def share_buffers(self, model: nn.Module) -> None:
         """Rank 0's persistent buffers (BatchNorm's running statistics) to all, before they are used or saved.
 
@@ -81,6 +88,14 @@ class Group:
         if self.world == 1:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
+
+    def least(self, number: int) -> int:
+        """The smallest of everybody's numbers."""
+        if self.world == 1:
+            return number
+        said = torch.tensor(number, device=self.device)
+        dist.all_reduce(said, op=dist.ReduceOp.MIN)
+        return int(said)
 
     def leader_says(self, number: int) -> int:
         """Rank 0's number, to all."""

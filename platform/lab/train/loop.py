@@ -9,14 +9,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
 
 from lab.errors import Diverged, SpecError
+from lab.execution import Execution
 from lab.spec import Batch, ExperimentSpec, Source
 from lab.train.group import Group
+from lab.train.micro_batch import largest_that_fits, pieces
 from lab.train.plan import Plan
 from lab.train.state import Training
 
@@ -66,6 +68,8 @@ def events(
     source: Source,
     group: Group,
     save: Callable[[int], bool] = lambda step: False,
+    *,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
 ) -> Iterator[Stepped | Evaluated | Saved]:
     """Train from `training.step` to the end of the plan.
 
@@ -82,10 +86,14 @@ def events(
     if training.step >= plan.total_steps:
         yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
         return
-    model = group.wrap(training.model)
-    for batch in remaining_batches(training.step, plan, source, group):
+    batches = remaining_batches(training.step, plan, source, group)
+    first = next(batches)
+    size = micro_batch(execution, training, first, plan, group)
+    compiled: nn.Module = torch.compile(training.model) if execution.compile else training.model  # type: ignore[assignment]
+    model = group.wrap(compiled)
+    for batch in chain([first], batches):
         seed_step(plan.spec.seed, training.step, group)
-        loss = optimize(model, training, to_device(batch, group.device), plan, group)
+        loss = optimize(model, training, batch, plan, group, size=size)
         splits = plan.splits(training.step)
         if group.device.type == "cpu" or splits or training.step % LOOK_EVERY == 0:
             require_finite(loss, training.step, plan.spec)
@@ -113,26 +121,68 @@ def remaining_batches(step: int, plan: Plan, source: Source, group: Group) -> It
         step += left
 
 
-def optimize(model: nn.Module, training: Training, batch: Batch, plan: Plan, group: Group) -> Tensor:
-    """One optimizer step with the wrapped `model`; the mean loss over the global batch.
+def optimize(
+    model: nn.Module, training: Training, batch: Batch, plan: Plan, group: Group, *, size: int | None = None
+) -> Tensor:
+    """One optimizer step with the wrapped `model`, `size` examples at a time; the mean loss over the global
+    batch.
 
     The processes average their gradients, so each weighs the sum of its own losses by world / batch size: the
-    average is then the gradient of the mean over the global batch, however it was cut.
+    average is then the gradient of the mean over the global batch, however it was cut. They speak once, with
+    the last piece.
     """
     spec = plan.spec
     model.train()
     for parameters in training.optimizer.param_groups:
         parameters["lr"] = plan.learning_rate(training.step)
-    with autocast(spec, group.device):
-        losses = spec.task.losses(model(batch.inputs), batch.targets)
-    share = (losses * batch.weights).sum() / spec.batch_size
     training.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(share * group.world)
+    parts = list(pieces(batch, size))
+    loss = torch.zeros((), dtype=torch.float64, device=group.device)
+    for number, part in enumerate(parts, start=1):
+        with group.speaking(model, number == len(parts)):
+            loss += accumulate(model, to_device(part, group.device), spec, group)
     if spec.clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), spec.clip)
     training.optimizer.step()
     training.step += 1
-    return group.total(share.detach().double())
+    return group.total(loss)
+
+
+def accumulate(model: nn.Module, batch: Batch, spec: ExperimentSpec, group: Group) -> Tensor:
+    """Add a piece's gradients; its share of the mean loss over the global batch."""
+    with autocast(spec, group.device):
+        losses = spec.task.losses(model(batch.inputs), batch.targets)
+    share = (losses * batch.weights).sum() / spec.batch_size
+    torch.autograd.backward(share * group.world)
+    return share.detach().double()
+
+
+def micro_batch(
+    execution: Execution, training: Training, batch: Batch, plan: Plan, group: Group
+) -> int | None:
+    """How many examples at a time: as asked, or the most with which every worker has memory enough.
+
+    To be called before the model is wrapped, so that nothing is exchanged. What is tried leaves no trace:
+    gradients are dropped and buffers put back. Room is kept for the optimizer's moments, which the first step
+    makes.
+    """
+    if execution.micro_batch != "auto":
+        return execution.micro_batch
+    model, optimizer = training.model, training.optimizer
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+    def attempt(size: int) -> None:
+        room = [] if optimizer.state else [torch.empty_like(weight) for weight in (*model.parameters(),) * 2]
+        accumulate(model.train(), to_device(next(pieces(batch, size)), group.device), plan.spec, group)
+        del room
+
+    try:
+        return group.least(largest_that_fits(len(batch.ids), attempt))
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(before[name])
 
 
 @torch.no_grad()

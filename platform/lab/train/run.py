@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lab.errors import DataChanged, Interrupted
+from lab.execution import Execution
 from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
 from lab.tracking.sink import Sink
@@ -32,6 +33,7 @@ def train(
     on_evaluated: Callable[[int, Mapping[str, float]], bool | None] = lambda step, metrics: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_every: float = 5.0,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
 ) -> dict[str, float]:
     """Train `spec` to its end and return the last value of every metric.
 
@@ -42,7 +44,7 @@ def train(
     on_event: sees every event, on every rank. on_evaluated(step, metrics): False ends the run here, with a
     checkpoint and its metrics so far; all ranks must pass one or none. should_stop: asked after every step,
     here a checkpoint is written and Interrupted raised. checkpoint_every: seconds, at least, between two
-    checkpoints; longer where they are costly, 0 for every step.
+    checkpoints; longer where they are costly, 0 for every step. execution: how the steps are carried out.
 
     Raises SpecError, MissingDataset, CorruptShard, DataChanged where the checkpoint was made from other data,
     CheckpointError, Diverged, Interrupted.
@@ -62,7 +64,7 @@ def train(
     )
     if keeper.resume():
         on_event(Resumed(training.step))
-    for event in events(training, plan, source, group, keeper):
+    for event in events(training, plan, source, group, keeper, execution=execution):
         scalars = journal.enter(event)
         if scalars and group.leads:
             sink.log(scalars)
