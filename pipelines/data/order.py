@@ -4,7 +4,8 @@ The order of one epoch is made without touching the data:
 
 1. the row groups are permuted and laid end to end in a ring, which is cut at a random place;
 2. the first steps x B examples are kept (those dropped differ from epoch to epoch), in L equal lanes;
-3. inside each lane, windows of consecutive examples are shuffled;
+3. inside each lane, windows of consecutive examples are shuffled; they end in one lane after the other, so
+   that row groups are asked for one after the other and never all at once;
 4. global batch t takes the next B / L examples from every lane.
 
 A reader therefore holds the row groups of one window of its lanes, not the data set. A split that is no
@@ -14,6 +15,7 @@ larger than all windows together is one lane and one window: a uniform permutati
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,10 +75,13 @@ class Order:
     def live(self, step: int, shard: Shard = WHOLE) -> frozenset[int]:
         """The row groups that hold the windows `batch(step)` draws from: what is worth keeping in memory."""
         start, stop = slice_of(self.batch_size, shard)
-        low = step * self._share // self._width * self._width
-        high = min(-(-(step + 1) * self._share // self._width) * self._width, self._lane_length)
-        lanes = np.arange(start // self._share, -(-stop // self._share))
-        groups, _ = self._locate(lanes[:, None] * self._lane_length + np.arange(low, high))
+        low, high = step * self._share, (step + 1) * self._share
+        places = [
+            np.arange(lane * self._lane_length + begin, lane * self._lane_length + end)
+            for lane in range(start // self._share, -(-stop // self._share))
+            for begin, end in self._windows(lane, low, high)
+        ]
+        groups, _ = self._locate(np.concatenate([np.empty(0, np.int64), *places]))
         return frozenset(np.unique(groups).tolist())
 
     @cached_property
@@ -128,16 +133,23 @@ class Order:
 
     def _shuffled(self, lanes: Ids, low: int, high: int) -> Ids:
         """(lanes, high - low) places in the sequence, after shuffling inside windows."""
+        return np.stack([self._shuffled_lane(lane, low, high) for lane in lanes.tolist()])
+
+    def _shuffled_lane(self, lane: int, low: int, high: int) -> Ids:
         pieces = []
-        for window in range(low // self._width, -(-high // self._width)):
-            begin, end = window * self._width, min((window + 1) * self._width, self._lane_length)
-            places = lanes[:, None] * self._lane_length + np.arange(begin, end)
-            drawn = np.argsort(
-                counter.hashes(counter.key(self._key, _WINDOWS), places), axis=1, kind="stable"
-            )
-            taken = np.take_along_axis(places, drawn, axis=1)
-            pieces.append(taken[:, max(low - begin, 0) : high - begin])
-        return np.concatenate(pieces, axis=1)
+        for begin, end in self._windows(lane, low, high):
+            places = lane * self._lane_length + np.arange(begin, end)
+            drawn = np.argsort(counter.hashes(counter.key(self._key, _WINDOWS), places), kind="stable")
+            pieces.append(places[drawn][max(low - begin, 0) : high - begin])
+        return np.concatenate(pieces)
+
+    def _windows(self, lane: int, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """[begin, end) of the windows of a lane that hold its examples [low, high)."""
+        width, share = self._width, self._share
+        # By whole shares: a batch that met two windows of a lane would need both in memory.
+        ahead = lane * width // self._lanes // share * share
+        for window in range((low + ahead) // width, -(-(high + ahead) // width)):
+            yield max(window * width - ahead, 0), min((window + 1) * width - ahead, self._lane_length)
 
     def _places_to_ids(self, places: Ids) -> Ids:
         groups, rows = self._locate(places)

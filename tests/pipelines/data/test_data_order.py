@@ -1,7 +1,9 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +57,8 @@ def spelled_out(order: Order) -> list[list[int]]:
     shuffled: list[list[int]] = []
     for lane in range(lanes):
         places = list(range(lane * length, (lane + 1) * length))
-        windows = [places[low : low + order.window] for low in range(0, length, order.window)]
+        cuts = range(-(lane * order.window // lanes // share * share), length, order.window)
+        windows = [places[max(low, 0) : low + order.window] for low in cuts]
         shuffled.append([p for window in windows for p in sorted_by_hash(window, counter.key(epoch, 2))])
     return [[ring[p] for lane in shuffled for p in lane[t * share : (t + 1) * share]] for t in range(steps)]
 
@@ -126,6 +129,17 @@ def test_a_small_split_is_permuted_uniformly() -> None:
     places = [np.ravel(sequence(Order((8, 8, 4), 5, 7, epoch))).tolist().index(0) for epoch in range(2000)]
     counts = np.bincount(places, minlength=20)
     assert ((counts - 100) ** 2 / 100).sum() < 43.8
+
+
+def test_a_large_split_asks_for_its_row_groups_one_after_the_other() -> None:
+    """ImageNet in row groups of 64: each batch of 1,024 uses up 16 row groups, and 64 lanes that began new
+    windows together would ask for 256 at once. (A lane's window meets one row group more than fill it.)"""
+    order = Order((64,) * 20_018 + (15,), 1024, 0, 0)
+    live = [order.live(step) for step in range(100, 180)]
+    new = [len(after - before) for before, after in pairwise(live)]
+    assert max(new) <= 4 * 5
+    assert sum(new) / len(new) == pytest.approx(16, abs=1)
+    assert max(map(len, live)) <= 64 * 5
 
 
 def test_the_windows_of_a_large_split_need_few_of_its_row_groups() -> None:
