@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from perceiver.attention import Gelu, SelfAttend
 from perceiver.baselines.baseline import Baseline
-from perceiver.errors import ConfigError, require_batch, require_choice, require_counts, require_divisible
+from perceiver.errors import ConfigError, require_choice, require_counts, require_divisible
 from perceiver.initialise import lecun_linear
 from perceiver.modalities import Image, Points
 
@@ -48,8 +48,6 @@ class Transformer(Baseline):
             return
         if not isinstance(self.inputs, Image):
             raise ConfigError(f"Transformer.grid is for images, given {self.grid} for points; try None")
-        if self.inputs.pixels is not None:
-            raise ConfigError("Transformer.grid scales floats down, given 8-bit pixels; try pixels=None")
         height, width = self.grid
         require_counts("Transformer", grid=height)
         require_counts("Transformer", grid=width)
@@ -63,7 +61,7 @@ class Transformer(Baseline):
     def elements_from(self) -> Image | Points:
         if self.grid is None or not isinstance(self.inputs, Image):
             return self.inputs
-        return replace(self.inputs, height=self.grid[0], width=self.grid[1])
+        return replace(self.inputs, height=self.grid[0], width=self.grid[1], pixels=None)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -83,22 +81,26 @@ class Transformer(Baseline):
 
     def build(self) -> nn.Module:
         model = super().build()
-        if self.elements_from == self.inputs or self.grid is None:
+        if self.elements_from == self.inputs or not isinstance(self.inputs, Image) or self.grid is None:
             return model
-        return nn.Sequential(ScaledDown(self.input_shape, self.grid), model)
+        return nn.Sequential(ScaledDown(self.inputs, self.grid), model)
 
 
 class ScaledDown(nn.Module):
-    """Images (b, height, width, c) -> (b, *grid, c), by antialiased bilinear interpolation (assumed)."""
+    """Images (b, height, width, c) -> (b, *grid, c), by antialiased bilinear interpolation (assumed).
 
-    def __init__(self, shape: tuple[int, ...], grid: tuple[int, int]) -> None:
+    8-bit pixels become the floats they stand for first.
+    """
+
+    def __init__(self, inputs: Image, grid: tuple[int, int]) -> None:
         super().__init__()
-        self.shape, self.grid = shape, grid
+        self.values = replace(inputs, positions=None, permutation=None).build()
+        self.size, self.grid = (inputs.height, inputs.width), grid
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (b, *grid, c). Raises InputError."""
-        require_batch("Image", images, self.shape)
-        channels_first = rearrange(images, "b h w c -> b c h w")
+        height, width = self.size
+        channels_first = rearrange(self.values(images), "b (h w) c -> b c h w", h=height, w=width)
         scaled = F.interpolate(channels_first, size=self.grid, mode="bilinear", antialias=True)
         channels_last: Tensor = rearrange(scaled, "b c h w -> b h w c")
         return channels_last
