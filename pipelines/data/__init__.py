@@ -2,14 +2,20 @@
 
 from pipelines.data.digits import Digits
 from pipelines.data.imagenet import ImageNet
+from pipelines.data.images.colour import Colour
+from pipelines.data.images.mixing import Mixing
+from pipelines.data.images.randaugment import RandAugment
 from pipelines.data.manifest import Manifest
 from pipelines.data.prepare import contact_sheet, describe, prepare, state, verify
 from pipelines.data.stream import Stream
 
 __all__ = [
+    "Colour",
     "Digits",
     "ImageNet",
     "Manifest",
+    "Mixing",
+    "RandAugment",
     "Stream",
     "contact_sheet",
     "describe",

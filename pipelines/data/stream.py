@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from lab.errors import DataError
 from lab.spec import Batch, Shard
+from pipelines.data import counter
 from pipelines.data import manifest as manifests
 from pipelines.data.counter import Draws
+from pipelines.data.images.mixing import Mixing
 from pipelines.data.manifest import Manifest, Split
 from pipelines.data.order import WHOLE, Ids, Order, slice_of
 from pipelines.data.prefetch import prefetched
@@ -22,6 +25,9 @@ from pipelines.data.storage import Directory
 
 PADDING = -1
 """The id of an example that is there to fill a batch."""
+
+_MIXING = 1
+"""Beside the draws that decode an example there are those that mix it with another."""
 
 
 class View(Protocol):
@@ -45,6 +51,17 @@ class View(Protocol):
 
     def collate(self, examples: Sequence[Any]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
         """(inputs, targets) of zero or more decoded examples."""
+
+
+@runtime_checkable
+class Mixable(Protocol):
+    """A view of images whose training batches may be mixed."""
+
+    @property
+    def mixing(self) -> Mixing | None: ...
+
+    @property
+    def num_classes(self) -> int: ...
 
 
 class Stream:
@@ -81,7 +98,7 @@ class Stream:
         self, split: str, *, batch_size: int, seed: int, epoch: int, start: int = 0, shard: Shard = WHOLE
     ) -> Iterator[Batch]:
         """Augmented training batches: `lab.Source.batches`. Raises DataError when the split cannot fill
-        one batch.
+        one batch, and SpecError when the view mixes pairs of examples that would be torn apart.
         """
         stored = self.manifest.split(split)
         order = Order(stored.row_groups, batch_size, seed, epoch)
@@ -91,13 +108,15 @@ class Stream:
                 f"in split {split!r}: set batch_size to {stored.rows:,} or less."
             )
 
+        mix = self._mix(batch_size, seed, epoch, shard)
+
         def draw(example: int) -> Draws:
             return Draws.of(seed, epoch, example)
 
         def steps(reader: _Reader) -> Iterator[Batch]:
             for step in range(start, order.steps):
                 reader.keep(order.live(step, shard))
-                yield reader.batch(order.batch(step, shard), draw)
+                yield mix(reader.batch(order.batch(step, shard), draw))
 
         return self._ahead_of_time(stored, steps)
 
@@ -114,8 +133,10 @@ class Stream:
         def steps(reader: _Reader) -> Iterator[Batch]:
             for low in range(0, longest, width):
                 ids = np.arange(min(first + low, stop), min(first + low + width, stop))
-                reader.keep(reader.groups_of(ids))
-                yield _padded(reader.batch(ids), width)
+                # Of padding alone a batch is shaped like any other: only an example tells how.
+                shown = ids if len(ids) else np.zeros(1, np.int64)
+                reader.keep(reader.groups_of(shown))
+                yield _padded(_first(reader.batch(shown), len(ids)), width)
 
         return self._ahead_of_time(stored, steps)
 
@@ -127,11 +148,27 @@ class Stream:
             return reader.batch(ids, draw)
 
     def labels(self, split: str) -> Iterator[int]:
-        """The labels of a split in stored order; nothing else is read."""
+        """The labels of a split in stored order, all of an example that has several; nothing else is read."""
         stored = self.manifest.split(split)
+        several = "labels" in self.manifest.schema
+        column = "labels" if several else "label"
         with _Reader(self._directory, self.manifest, stored, self._view) as reader:
             for group in range(len(stored.row_groups)):
-                yield from (row["label"] for row in reader.read(group, ["label"]))
+                for row in reader.read(group, [column]):
+                    yield from row[column] if several else (row[column],)
+
+    def _mix(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Callable[[Batch], Batch]:
+        """What is done to this shard's slices of global batches after they are put together."""
+        view = self._view
+        if not isinstance(view, Mixable) or view.mixing is None:
+            return lambda batch: batch
+        view.mixing.require_pairs(batch_size, shard.world)
+        return partial(
+            view.mixing.mixed,
+            classes=view.num_classes,
+            first=slice_of(batch_size, shard)[0],
+            draw=lambda example: Draws(counter.key(seed, epoch, example, _MIXING)),
+        )
 
     def _ahead_of_time(self, split: Split, steps: Callable[[_Reader], Iterator[Batch]]) -> Iterator[Batch]:
         def run() -> Iterator[Batch]:
@@ -192,6 +229,13 @@ class _Reader:
         )
         inputs, targets = self._view.collate(list(decoded))
         return Batch(inputs, targets, torch.ones(len(ids)), torch.from_numpy(ids.astype(np.int64)))
+
+
+def _first(batch: Batch, size: int) -> Batch:
+    """The first `size` examples of the batch."""
+    inputs = batch.inputs
+    kept = {name: part[:size] for name, part in inputs.items()} if isinstance(inputs, dict) else inputs[:size]
+    return Batch(kept, batch.targets[:size], batch.weights[:size], batch.ids[:size])
 
 
 def _padded(batch: Batch, size: int) -> Batch:

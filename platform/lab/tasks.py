@@ -19,16 +19,31 @@ class Task(Protocol):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(b,) one loss per example, in nats."""
 
-    def sums(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def scores(self, outputs: Tensor) -> Tensor:
+        """(b, classes) what is measured of the outputs; of an example with several clips their mean."""
+
+    def sums(self, scores: Tensor, targets: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Name -> 0-d float64 weighted sum over a batch; `metrics` turns totals into values."""
 
     def metrics(self, totals: Mapping[str, float]) -> dict[str, float]:
         """Metric name -> value, from the sums of all batches of all workers."""
 
 
+@runtime_checkable
+class Ranking(Protocol):
+    """What a task has besides whose metrics depend on the order of all examples of a split."""
+
+    def ranked(self, scores: Tensor, targets: Tensor) -> dict[str, float]:
+        """Metric name -> value, of the scores and targets of every example, each once, on the CPU."""
+
+
 @dataclass(frozen=True)
 class Classification:
-    """One class per example: softmax cross-entropy (paper §4.1), top-1 and top-5 accuracy as fractions."""
+    """One class per example: softmax cross-entropy (paper §4.1), top-1 and top-5 accuracy as fractions.
+
+    Targets are (b,) class indices, or (b, classes) shares of the classes in mixed examples, which sum to 1;
+    a mixed example counts as right where its largest share is found (assumed).
+    """
 
     label_smoothing: float = 0.0
 
@@ -41,12 +56,17 @@ class Classification:
 
         return cross_entropy(outputs.float(), targets, reduction="none", label_smoothing=self.label_smoothing)
 
-    def sums(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def scores(self, outputs: Tensor) -> Tensor:
+        """The logits (that those are averaged over clips is assumed)."""
+        return outputs
+
+    def sums(self, scores: Tensor, targets: Tensor, weights: Tensor) -> dict[str, Tensor]:
         weights = weights.double()
-        ranked = outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets[:, None]
+        labels = targets if targets.ndim == 1 else targets.argmax(dim=1)
+        ranked = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
         return {
             "examples": weights.sum(),
-            "loss": (self.losses(outputs, targets).double() * weights).sum(),
+            "loss": (self.losses(scores, targets).double() * weights).sum(),
             "top1": (ranked[:, 0].double() * weights).sum(),
             "top5": (ranked.any(dim=1).double() * weights).sum(),
         }
