@@ -45,6 +45,20 @@ def listing(source: Path) -> dict[str, File]:
     return _in_zip(source) if source.is_file() else _in_folder(source)
 
 
+def below(files: Files, marker: str) -> dict[str, File]:
+    """The files in the folder that holds the file `marker`, named from there; empty when there is none.
+
+    Raises DataError when several folders hold one.
+    """
+    tops = [name.removesuffix(marker) for name in files if f"/{name}".endswith(f"/{marker}")]
+    if len(tops) > 1:
+        held = ", ".join(sorted(files[top + marker].where for top in tops))
+        raise DataError(f"the source holds more than one {marker}: {held}; name the folder of one.")
+    return {
+        name.removeprefix(top): file for top in tops for name, file in files.items() if name.startswith(top)
+    }
+
+
 def _in_zip(source: Path) -> dict[str, File]:
     try:
         archive = zipfile.ZipFile(source)

@@ -22,21 +22,22 @@ from pipelines.data.points import off, sampling
 
 SAMPLED = 8192
 
-_MESH = re.compile(r"(?P<top>.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<key>[^/]+)\.off", re.IGNORECASE)
+MARKER = re.compile(r"(?P<top>.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<key>[^/]+)\.off", re.IGNORECASE)
+"""What tells this form from the others: the path of a file."""
 
 
 def shapes(files: Files) -> dict[str, list[Shape]]:
-    """Split, train or test -> its meshes; empty when there are none.
+    """Split, train or test -> its meshes.
 
     Raises DataError when the classes are not all in one folder.
     """
-    found: dict[str, list[Shape]] = {}
+    found: dict[str, list[Shape]] = {"train": [], "test": []}
     tops = set()
     for inside, file in sorted(files.items()):
-        if place := _MESH.fullmatch(inside):
+        if place := MARKER.fullmatch(inside):
             key = place["key"]
             shape = Shape(key, place["name"], file.size, SAMPLED, partial(sample, file, key))
-            found.setdefault(place["split"].lower(), []).append(shape)
+            found[place["split"].lower()].append(shape)
             tops.add(place["top"] or "")
     if len(tops) > 1:
         raise DataError(f"there are meshes by class in each of {', '.join(sorted(tops))}: name one of them.")

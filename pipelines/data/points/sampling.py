@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 
 from lab.errors import DataError
 from pipelines.data import counter
+from pipelines.data.counter import Draws
 from pipelines.data.points.off import Mesh
 
 
 def key_of(name: str) -> int:
     """The 64-bit key that belongs to a name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def drawn_key(draws: Draws) -> int:
+    """A key for as many numbers as are needed, at the cost of one draw."""
+    return draws.integer(0, 2**64 - 1)
 
 
 def on_surface(mesh: Mesh, number: int, of: int) -> NDArray[np.float32]:
@@ -49,11 +55,11 @@ def chosen(size: int, number: int, of: int) -> NDArray[np.int64]:
 
 def uniforms(of: int, counters: NDArray[np.int64]) -> NDArray[np.float64]:
     """One number in [0, 1) per counter, from the upper 53 bits of its hash."""
-    upper: NDArray[np.uint64] = counter.hashes(of, counters) >> np.uint64(11)
-    return upper.astype(np.float64) * 2.0**-53
+    return np.asarray((counter.hashes(of, counters) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def _areas(along: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
     """Twice the areas of triangles with these sides."""
     (a, b, c), (x, y, z) = along.T, across.T
-    return np.sqrt((b * z - c * y) ** 2 + (c * x - a * z) ** 2 + (a * y - b * x) ** 2)
+    squares = (b * z - c * y) ** 2 + (c * x - a * z) ** 2 + (a * y - b * x) ** 2
+    return np.asarray(np.sqrt(squares), np.float64)
