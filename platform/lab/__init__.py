@@ -10,6 +10,7 @@ from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shape, Shard, Source
 from lab.sweep import Ablation, Asha, Case, Scale, Search, Suggest, grid
+from lab.tagging import Tagging
 from lab.tasks import Classification, Task
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "StepDecay",
     "Steps",
     "Suggest",
+    "Tagging",
     "Task",
     "grid",
 ]

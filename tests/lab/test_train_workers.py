@@ -13,19 +13,23 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from lab import Evaluation, Sgd, Steps
+from lab import Evaluation, Sgd, Steps, Tagging
 from lab.errors import Interrupted
 from lab.execution import Execution
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import seed_step
 from lab.train.run import train
-from tests.lab.toy import RICH, Ledger, stop_after, toy_spec
+from tests.lab.toy import RICH, Ledger, ToyData, stop_after, toy_spec
 
 ROOT = Path(__file__).parents[2]
 SMOOTH = toy_spec(
     optimizer=Sgd(lr=0.05), clip=1.0, duration=Steps(60),
     evaluation=Evaluation(every=Steps(20), at_end=("test",), batch_size=8),
+)  # fmt: skip
+TAGS = toy_spec(
+    task=Tagging(), data=ToyData(tags=True), optimizer=Sgd(lr=0.05), duration=Steps(20),
+    evaluation=Evaluation(every=Steps(10), at_end=("test",), batch_size=8),
 )  # fmt: skip
 RICHER = RICH.override({"duration": Steps(60)})
 
@@ -42,7 +46,7 @@ def main(rank: int, world: int, port: int, experiment: str, storage: str, stops:
         options = stop_after(stop) if stop and rank == world - 1 else {}
         with pytest.raises(Interrupted) if stop else nullcontext():
             train(
-                RICHER if experiment == "rich" else SMOOTH,
+                {"rich": RICHER, "tags": TAGS}.get(experiment, SMOOTH),
                 data_root="", storage=storage, sink=ledger, group=Group(rank, world), **options,
                 execution=Execution(micro_batch=2 if experiment == "pieces" else None),
             )  # fmt: skip
@@ -90,6 +94,15 @@ def test_three_workers_with_ragged_slices_train_the_model_that_one_trains(tmp_pa
     assert accuracies == {key: value for key, value in alone.curve().items() if key in accuracies}
     one, three = (CheckpointStore(str(tmp_path / world), SMOOTH.digest).latest().model for world in "13")
     torch.testing.assert_close(three, one, rtol=1e-4, atol=1e-6)
+
+
+def test_three_workers_rank_the_examples_that_one_ranks(tmp_path):
+    """Average precision needs all examples in one order, and padding in none."""
+    alone = Ledger()
+    train(TAGS, data_root="", storage=str(tmp_path / "1"), sink=alone)
+    together = run(3, "tags", tmp_path / "3")
+    assert together == pytest.approx(alone.curve(), rel=1e-4)
+    assert ("test/map", 20) in together
 
 
 def test_two_workers_interrupted_by_either_end_with_the_same_bits(tmp_path):

@@ -73,13 +73,14 @@ class ToyNetwork(nn.Module):
 @dataclass(frozen=True)
 class ToyData:
     """Gaussian clusters, one per class; which ones, the number in the file `edition` under the root decides.
-    `poison` makes every input of the training split infinite; the faults are those of real data: not
-    prepared, and a corrupt shard that only the last of several workers reads."""
+    `poison` makes every input of the training split infinite; `tags` gives examples any number of classes;
+    the faults are those of real data: not prepared, and a corrupt shard that only the last of several workers reads."""
 
     features: int = 6
     classes: int = 3
     poison: bool = False
     fault: Literal["none", "missing", "corrupt"] = "none"
+    tags: bool = False
 
     @property
     def name(self) -> str:
@@ -115,6 +116,9 @@ class ToySource:
         for split, size in SIZES.items():
             targets = random.integers(data.classes, size=size)
             inputs = centres[targets] + 0.7 * random.normal(size=(size, data.features))
+            if data.tags:
+                targets = (random.random((size, data.classes)) < 0.4).astype(np.float32)
+                inputs = targets @ centres + 0.7 * random.normal(size=(size, data.features))
             if data.poison and split == "train":
                 inputs[:] = np.inf
             self.splits[split] = (torch.tensor(inputs, dtype=torch.float32), torch.tensor(targets))

@@ -83,6 +83,14 @@ class Group:
         totals = self.total(torch.stack([sums[name].double() for name in names]).to(self.device))
         return dict(zip(names, totals.tolist(), strict=True))
 
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Everybody's tensors, of the same shape, one behind the other in the order of the ranks."""
+        if self.world == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
     def anyone(self, flag: bool) -> bool:
         """Whether anybody says yes."""
         if self.world == 1:

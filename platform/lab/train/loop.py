@@ -14,9 +14,11 @@ from itertools import chain, islice
 import torch
 from torch import Tensor, nn
 
+from lab.clips import averaged
 from lab.errors import Diverged, SpecError
 from lab.execution import Execution
 from lab.spec import Batch, ExperimentSpec, Source
+from lab.tasks import Ranking
 from lab.train.group import Group
 from lab.train.micro_batch import largest_that_fits, pieces
 from lab.train.plan import Plan
@@ -191,22 +193,35 @@ def evaluate(model: nn.Module, plan: Plan, source: Source, group: Group, after: 
 
     `train/loss` is left out: that name belongs to the running loss of the training itself.
     """
-    spec, found = plan.spec, dict[str, float]()
     group.share_buffers(model)
     model.eval()
-    for split in plan.splits(after):
-        sums: dict[str, Tensor] = {}
-        for batch in source.scan(split, batch_size=spec.evaluation.batch_size, shard=group.shard):
-            on_device = to_device(batch, group.device)
-            with autocast(spec, group.device):
-                outputs = model(on_device.inputs)
-            for name, value in spec.task.sums(outputs, on_device.targets, on_device.weights).items():
-                sums[name] = sums[name] + value if name in sums else value
-        values = spec.task.metrics(group.all_reduce_sums(sums))
-        found |= {
-            f"{split}/{name}": value for name, value in values.items() if (split, name) != ("train", "loss")
-        }
-    return found
+    return {
+        f"{split}/{name}": value
+        for split in plan.splits(after)
+        for name, value in measure(model, plan.spec, source, group, split).items()
+        if (split, name) != ("train", "loss")
+    }
+
+
+def measure(
+    model: nn.Module, spec: ExperimentSpec, source: Source, group: Group, split: str
+) -> dict[str, float]:
+    """The metrics of one split. A ranking needs the scores of all its examples in every process."""
+    sums: dict[str, Tensor] = {}
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+    for batch in source.scan(split, batch_size=spec.evaluation.batch_size, shard=group.shard):
+        here = to_device(batch, group.device)
+        with autocast(spec, group.device):
+            scores = averaged(lambda clip: spec.task.scores(model(clip)), here.inputs, spec.data.input_shape)
+        for name, value in spec.task.sums(scores, here.targets, here.weights).items():
+            sums[name] = sums[name] + value if name in sums else value
+        if isinstance(spec.task, Ranking):
+            seen.append((scores, here.targets, here.weights))
+    values = spec.task.metrics(group.all_reduce_sums(sums))
+    if isinstance(spec.task, Ranking):
+        scores, targets, weights = (group.gather(torch.cat(part)).cpu() for part in zip(*seen, strict=True))
+        values |= spec.task.ranked(scores[weights > 0], targets[weights > 0])
+    return values
 
 
 def require_finite(loss: Tensor | float, step: int, spec: ExperimentSpec) -> None:
