@@ -47,7 +47,8 @@ def _other(data: bytes | memoryview, image: str) -> NDArray[np.uint8]:
                 raise ValueError("its pixels are floats, of unknown range")
             if stored.mode.startswith("I"):
                 # Pillow's own conversion would clip at 255.
-                return np.repeat((np.asarray(stored) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+                grey = np.clip(np.asarray(stored) >> 8, 0, 255).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=2)
             return np.array(stored.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
         raise DataError(f"{image} cannot be decoded: {_first_line(fault)}.") from None
