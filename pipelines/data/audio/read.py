@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +43,52 @@ def segment(data: Encoded, start: int, samples: int) -> Samples:
     return mono
 
 
-def rate(data: Encoded) -> int:
-    """Samples per second. Raises DataError."""
+def stretch(data: Encoded, begin: float, seconds: float) -> tuple[Samples, int]:
+    """((samples,), samples per second) from `begin` on: `seconds` of it, or as much as there is.
+
+    Time counts from the first frame of the video where there is one: sound that begins later is preceded by
+    zeros, what is heard earlier is dropped. Raises DataError when it cannot be decoded or there is none.
+    """
+    import av
     import soundfile
 
     try:
-        return int(soundfile.info(_file(data)).samplerate)
+        with soundfile.SoundFile(_file(data)) as sound:
+            rate = int(sound.samplerate)
+            sound.seek(min(round(begin * rate), sound.frames))
+            return downmixed(sound.read(round(seconds * rate), dtype="float32", always_2d=True)), rate
     except (soundfile.SoundFileError, RuntimeError) as fault:
-        raise DataError(f"sound cannot be decoded: {fault}") from None
+        unknown = fault
+    try:
+        with av.open(_file(data)) as container:
+            if not container.streams.audio:
+                raise DataError("there is no audio track.")
+            return _track(container, container.streams.audio[0], begin, seconds)
+    except (av.FFmpegError, ValueError):
+        raise DataError(f"sound cannot be decoded: {unknown}") from None
+
+
+def _track(container: Any, stream: Any, begin: float, seconds: float) -> tuple[Samples, int]:
+    """A stretch of the audio track of a container that FFmpeg reads."""
+    import av
+
+    clock = (*container.streams.video, stream)[0]
+    begin += float((clock.start_time or 0) * clock.time_base)
+    container.seek(max(0, int((begin - 1) * av.time_base)))
+    planar = av.AudioResampler(format="fltp")
+    pieces: list[NDArray[np.float32]] = []
+    rate, first, filled = stream.rate, 0, 0
+    for frame in container.decode(stream):
+        if not pieces:
+            first = round(float(frame.pts * frame.time_base - begin) * rate)
+        pieces += [piece.to_ndarray() for piece in planar.resample(frame)]
+        filled = first + sum(piece.shape[1] for piece in pieces)
+        if filled >= seconds * rate:
+            break
+    if not pieces:
+        raise DataError("the audio track holds no sound.")
+    mono = downmixed(np.concatenate(pieces, axis=1).T)[max(0, -first) :]
+    return np.pad(mono, (max(0, first), 0))[: round(seconds * rate)], rate
 
 
 def downmixed(channels: NDArray[np.float32]) -> Samples:

@@ -32,12 +32,17 @@ def frames(data: Encoded, start: int, count: int) -> NDArray[np.uint8]:
 
     Raises DataError when it cannot be decoded or has no frames.
     """
+    from av.video.reformatter import VideoReformatter
+
+    # One for all frames: making one costs as much as decoding a frame.
+    converter = VideoReformatter()
     with opened(data) as (container, stream):
         shown = list(islice(grid(container, stream, start), count))
         pixels = np.empty((count, shown[0].height, shown[0].width, 3), np.uint8)
         for place, frame in enumerate(shown):
             again = place and frame is shown[place - 1]
-            pixels[place] = pixels[place - 1] if again else frame.to_ndarray(format="rgb24")
+            rgb = None if again else converter.reformat(frame, format="rgb24", threads=1)
+            pixels[place] = pixels[place - 1] if rgb is None else rgb.to_ndarray()
         pixels[len(shown) :] = pixels[len(shown) - 1]
         return pixels
 
