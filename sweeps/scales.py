@@ -102,7 +102,7 @@ def _digit(inputs: object) -> Image:
         positions = replace(positions, bands=max(1, positions.bands // 8), max_resolution=8)
     elif isinstance(positions, Learned):
         positions = replace(positions, channels=max(1, positions.channels // 8))
-    return replace(inputs, height=8, width=8, channels=1, positions=positions)
+    return replace(inputs, height=8, width=8, channels=1, positions=positions, pixels=None)
 
 
 paper = Scale("paper", _as_stated, seeds=(0, 1, 2), caption="the paper's data, sizes and recipe")

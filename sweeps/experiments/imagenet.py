@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab import Classification, Epochs, Evaluation, ExperimentSpec, Lamb, Model, StepDecay
-from perceiver import Image, variants
+from lab import Classification, Epochs, Evaluation, ExperimentSpec, Lamb, StepDecay
+from perceiver import Image, PerceiverConfig, variants
 from perceiver.baselines import ResNet, Transformer, ViT
 from pipelines.data import ImageNet
+from pipelines.data.imagenet import PIXELS
 
 
 def fourier() -> ExperimentSpec:
@@ -49,10 +50,11 @@ def transformer() -> ExperimentSpec:
     return recipe(Transformer(inputs=fourier_pixels(), grid=(64, 64)))
 
 
-def recipe(model: Model) -> ExperimentSpec:
-    """A model under the paper's ImageNet recipe."""
+def recipe(model: PerceiverConfig | ResNet | ViT | Transformer) -> ExperimentSpec:
+    """A model under the paper's ImageNet recipe. Pixels reach it as 8 bits: it standardises them itself."""
+    assert isinstance(model.inputs, Image)
     return ExperimentSpec(
-        model=model,
+        model=replace(model, inputs=replace(model.inputs, pixels=PIXELS)),
         data=ImageNet(),
         task=Classification(),
         optimizer=Lamb(lr=0.004),  # stated, section 4.1; weight decay 0 assumed

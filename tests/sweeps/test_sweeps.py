@@ -4,12 +4,14 @@ still hold."""
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab import Ablation, Search, catalog, codec
 from perceiver import PerceiverConfig, variants
+from pipelines.data.imagenet import PIXELS
 from sweeps.scales import laptop, paper
 
 SCALES = {"paper": paper, "laptop": laptop}
@@ -72,7 +74,9 @@ def test_no_suggestion_of_the_search_is_invalid(scale: str) -> None:
 
 
 def test_the_paper_scale_of_an_experiment_is_the_paper_s_model() -> None:
-    assert catalog.experiment("imagenet.fourier", "paper").model == variants.imagenet()
+    model = variants.imagenet()
+    of_pixels = replace(model, inputs=replace(model.inputs, pixels=PIXELS))
+    assert catalog.experiment("imagenet.fourier", "paper").model == of_pixels
 
 
 def test_table_6_at_paper_scale_counts_what_the_paper_prints() -> None:

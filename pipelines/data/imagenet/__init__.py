@@ -1,6 +1,6 @@
 """ImageNet (ILSVRC 2012): 1,000 classes, from the official tars or folders by class."""
 
 from pipelines.data.imagenet.preparation import VERSION, prepare
-from pipelines.data.imagenet.view import ImageNet, dataset
+from pipelines.data.imagenet.view import PIXELS, ImageNet, dataset
 
-__all__ = ["VERSION", "ImageNet", "dataset", "prepare"]
+__all__ = ["PIXELS", "VERSION", "ImageNet", "dataset", "prepare"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,30 +13,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.errors import SpecError
+from perceiver import Pixels
 from pipelines.data.counter import Draws
 from pipelines.data.imagenet.preparation import VERSION
 from pipelines.data.imagenet.source import CLASSES
 from pipelines.data.images import crops
+from pipelines.data.images.colour import Colour
 from pipelines.data.images.decode import decode
+from pipelines.data.images.mixing import Mixing
+from pipelines.data.images.randaugment import RandAugment
 from pipelines.data.images.resize import cropped, flipped, resized
 from pipelines.data.shards import Row
 from pipelines.data.stream import Stream
 
-MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255
-STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
-"""Per channel, of 8-bit values (the official code's)."""
+PIXELS = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What the 8-bit pixels stand for (the official code's): a model's `Image(..., pixels=PIXELS)`."""
 
 
 @dataclass(frozen=True)
 class ImageNet:
-    """ImageNet as (resolution, resolution, 3) standardised floats.
+    """ImageNet as (resolution, resolution, 3) 8-bit RGB; a model standardises it itself, by PIXELS.
 
-    Training: Inception crop (stated, section 4.1), flipped half of the time (assumed), without the paper's
-    RandAugment. Evaluation: the centre, 224/256 of the shorter side. Both are resized bicubically with
-    antialiasing (assumed; the official code has none).
+    Training: Inception crop and RandAugment (stated, section 4.1), flipped half of the time in between
+    (assumed, from the official code). Evaluation: the centre, 224/256 of the shorter side (assumed, from the
+    same). Both are resized afterwards, bicubically with antialiasing (assumed; the official code has none).
+
+    crop: what training takes of an image · flip: whether it mirrors every other one
+    augment: RandAugment(), Colour() instead of it, or None · mixing: Mixing() as Perceiver IO has it, or None
     """
 
     resolution: int = 224
+    crop: Literal["inception", "centre"] = "inception"
+    flip: bool = True
+    augment: RandAugment | Colour | None = field(default_factory=RandAugment)
+    mixing: Mixing | None = None
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
@@ -69,23 +80,32 @@ class ImageNet:
     def decode(self, row: Row, draws: Draws | None) -> tuple[NDArray[np.uint8], int]:
         """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming a damaged image."""
         pixels = decode(row["image"], f"image {row['key']} of imagenet")
-        height, width, _ = pixels.shape
-        box = crops.inception(width, height, draws) if draws else crops.centre(width, height)
-        pixels = resized(cropped(pixels, box), self.resolution, self.resolution)
-        if draws and draws.integer(0, 1):
+        pixels = self._augmented(pixels, draws) if draws else cropped(pixels, crops.centre(*_size(pixels)))
+        return resized(pixels, self.resolution, self.resolution), row["label"]
+
+    def _augmented(self, pixels: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+        size = _size(pixels)
+        box = crops.inception(*size, draws) if self.crop == "inception" else crops.centre(*size)
+        pixels = cropped(pixels, box)
+        if self.flip and draws.integer(0, 1):
             pixels = flipped(pixels)
-        return pixels, row["label"]
+        return self.augment(pixels, draws) if self.augment else pixels
 
     def collate(self, examples: Sequence[tuple[NDArray[np.uint8], int]]) -> tuple[Tensor, Tensor]:
-        """(b, resolution, resolution, 3) floats standardised per channel, and (b,) labels."""
-        images = np.empty((len(examples), *self.input_shape), np.float32)
+        """(b, resolution, resolution, 3) 8-bit RGB and (b,) labels."""
+        images = np.empty((len(examples), *self.input_shape), np.uint8)
         for place, (pixels, _) in enumerate(examples):
-            np.divide(np.subtract(pixels, MEAN, dtype=np.float32), STD, out=images[place])
+            images[place] = pixels
         return torch.from_numpy(images), torch.tensor([label for _, label in examples], dtype=torch.int64)
 
     def picture(self, inputs: Tensor) -> NDArray[np.uint8]:
         """(resolution, resolution, 3) 8-bit RGB of one example's inputs."""
-        return np.asarray(np.clip(np.rint(inputs.numpy() * STD + MEAN), 0, 255), np.uint8)
+        return np.asarray(inputs.numpy(), np.uint8)
+
+
+def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """(width, height)"""
+    return pixels.shape[1], pixels.shape[0]
 
 
 def dataset() -> ImageNet:

@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from lab.errors import DataError, MissingDataset, SpecError
 from lab.spec import Dataset
+from perceiver import Image as ImageInputs
 from pipelines.data import ImageNet, imagenet
 from pipelines.data.counter import Draws
 from pipelines.data.images import crops
@@ -172,9 +173,16 @@ def test_evaluation_is_pillows_centre_crop(root: str) -> None:
     expected = np.asarray(cropped.resize((224, 224), Image.Resampling.BICUBIC))
     assert np.abs(pixels - expected.astype(int)).max() <= 1
     inputs, targets = ImageNet().collate([(pixels, label)])
-    scaled = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    torch.testing.assert_close(inputs[0], torch.tensor(scaled, dtype=torch.float32), atol=1e-5, rtol=0)
+    assert (inputs[0].numpy() == pixels).all()
+    assert inputs.dtype == torch.uint8
     assert targets.tolist() == [3]
+
+
+def test_a_model_standardises_the_pixels_as_the_official_code_does() -> None:
+    raw = torch.arange(256, dtype=torch.uint8).reshape(1, 8, 32, 1).repeat(1, 1, 1, 3)
+    elements = ImageInputs(8, 32, pixels=imagenet.PIXELS).build()(raw)
+    scaled = (raw / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(elements, scaled.flatten(1, 2), atol=1e-5, rtol=0)
 
 
 def test_training_crops_cover_what_inception_crops_cover() -> None:
@@ -200,7 +208,8 @@ def test_training_flips_half_of_the_images() -> None:
     stream = io.BytesIO()
     Image.fromarray(ramp).save(stream, "PNG")
     row = {"key": "x", "label": 0, "image": stream.getvalue()}
-    images = [ImageNet(resolution=16).decode(row, Draws.of(0, 0, example))[0] for example in range(400)]
+    data = ImageNet(resolution=16, augment=None)
+    images = [data.decode(row, Draws.of(0, 0, example))[0] for example in range(400)]
     flipped = sum(float(image[:, :8].mean()) > float(image[:, 8:].mean()) for image in images)
     assert 150 < flipped < 250
 
