@@ -1,8 +1,9 @@
 """The paper's ImageNet runs (section 4.1, Tables 1 and 2).
 
 Recipe: LAMB at 0.004, a tenth of it from epochs 84, 102 and 114 of 120, no warm-up, softmax cross-entropy,
-Inception crops (stated, section 4.1). Assumed, since the paper is silent: batch 1024, no weight decay, no
-clipping (docs/paper.md sections 3.1 and 7). Expected: 78.0 % top-1 (`fourier`); 3.3e20 FLOP to train.
+Inception crops and RandAugment (stated, section 4.1; its 4 layers of magnitude 5 in Perceiver IO, appendix
+A.1). Assumed, since the paper is silent: batch 1024, no weight decay, no clipping, flips (docs/paper.md
+sections 3 and 7). Expected: 78.0 % top-1 (`fourier`); 3.3e20 FLOP to train.
 
     lab train imagenet.fourier --scale paper --workers 64 --gpus 1
 """
