@@ -6,6 +6,8 @@ from pipelines.data.images.colour import Colour
 from pipelines.data.images.mixing import Mixing
 from pipelines.data.images.randaugment import RandAugment
 from pipelines.data.manifest import Manifest
+from pipelines.data.meshzoo import MeshZoo
+from pipelines.data.modelnet40 import ModelNet40
 from pipelines.data.prepare import contact_sheet, describe, prepare, state, verify
 from pipelines.data.stream import Stream
 
@@ -14,7 +16,9 @@ __all__ = [
     "Digits",
     "ImageNet",
     "Manifest",
+    "MeshZoo",
     "Mixing",
+    "ModelNet40",
     "RandAugment",
     "Stream",
     "contact_sheet",

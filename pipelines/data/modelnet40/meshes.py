@@ -26,8 +26,8 @@ MARKER = re.compile(r"(?P<top>.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<key
 """What tells this form from the others: the path of a file."""
 
 
-def shapes(files: Files) -> dict[str, list[Shape]]:
-    """Split, train or test -> its meshes.
+def shapes(files: Files, sampled: int = SAMPLED) -> dict[str, list[Shape]]:
+    """Split, train or test -> its meshes, of each of which `sampled` points are to be stored.
 
     Raises DataError when the classes are not all in one folder.
     """
@@ -36,7 +36,7 @@ def shapes(files: Files) -> dict[str, list[Shape]]:
     for inside, file in sorted(files.items()):
         if place := MARKER.fullmatch(inside):
             key = place["key"]
-            shape = Shape(key, place["name"], file.size, SAMPLED, partial(sample, file, key))
+            shape = Shape(key, place["name"], file.size, sampled, partial(sample, file, key, sampled))
             found[place["split"].lower()].append(shape)
             tops.add(place["top"] or "")
     if len(tops) > 1:
@@ -44,6 +44,6 @@ def shapes(files: Files) -> dict[str, list[Shape]]:
     return found
 
 
-def sample(file: File, key: str) -> NDArray[np.float32]:
-    """(8192, 3) points on the mesh in a file. Raises DataError naming the file and the line."""
-    return sampling.on_surface(off.read(file.read(), file.where), SAMPLED, sampling.key_of(key))
+def sample(file: File, key: str, sampled: int = SAMPLED) -> NDArray[np.float32]:
+    """(sampled, 3) points on the mesh in a file. Raises DataError naming the file and the line."""
+    return sampling.on_surface(off.read(file.read(), file.where), sampled, sampling.key_of(key))

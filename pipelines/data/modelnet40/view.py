@@ -38,14 +38,15 @@ class ModelNet40:
 
     def __post_init__(self) -> None:
         if self.points < 1:
-            raise SpecError(f"ModelNet40.points must be 1 or more, got {self.points}.")
+            raise SpecError(f"{type(self).__name__}.points must be 1 or more, got {self.points}.")
         low, high = self.scale
         if not 0 < low <= high < np.inf:
             raise SpecError(
-                f"ModelNet40.scale must be the lowest and the highest factor, positive, got {self.scale}."
+                f"{type(self).__name__}.scale must be the lowest and the highest factor, positive, "
+                f"got {self.scale}."
             )
         if self.grid:
-            placement.require_places("ModelNet40", self.grid, self.points)
+            placement.require_places(type(self).__name__, self.grid, self.points)
 
     @property
     def name(self) -> str:
