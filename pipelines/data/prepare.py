@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 import pipelines.data
 from lab.errors import DataError, MissingDataset, UnknownName
@@ -54,7 +55,7 @@ def verify(root: str, name: str, progress: Progress = silent) -> Prepared:
     directory = Directory.at(root, name)
     manifest = manifests.read(directory, _module(name).VERSION)
     build.verify(directory, manifest, progress)
-    return Prepared(manifest, directory.path, already=True)
+    return Prepared(manifest, directory.address, already=True)
 
 
 def state(root: str, name: str) -> str:
@@ -103,7 +104,7 @@ def describe(root: str, name: str) -> Description:
     for split in stream.manifest.splits:
         counts = Counter(stream.labels(split.name))
         balance[split.name] = {stream.manifest.labels[label]: counts[label] for label in sorted(counts)}
-    return Description(stream.manifest, Directory.at(root, name).path, balance)
+    return Description(stream.manifest, Directory.at(root, name).address, balance)
 
 
 def contact_sheet(
@@ -115,11 +116,18 @@ def contact_sheet(
     dataset = _module(name).dataset()
     stream = dataset.open(root)
     ids = counter.permutation(counter.key(seed), stream.size(split))[:count]
-    rows = [stream.examples(split, ids)]
-    for epoch in range(2):
-        rows.append(stream.examples(split, ids, partial(Draws.of, seed, epoch)))
-    _save([[_rgb(dataset.picture(inputs)) for inputs in row.inputs] for row in rows], Path(path))
+    rows = []
+    for draw in (None, *(partial(Draws.of, seed, epoch) for epoch in range(2))):
+        # One at a time: of video, evaluation sees many clips of each.
+        batches = (stream.examples(split, one, draw) for one in ids[:, None])
+        rows.append([_rgb(dataset.picture(_only(batch.inputs))) for batch in batches])
+    _save(rows, Path(path))
     return Path(path)
+
+
+def _only(inputs: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+    """The inputs of the one example of a batch."""
+    return {name: part[0] for name, part in inputs.items()} if isinstance(inputs, dict) else inputs[0]
 
 
 def _save(pictures: list[list[NDArray[np.uint8]]], path: Path) -> None:

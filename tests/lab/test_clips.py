@@ -18,7 +18,7 @@ def test_a_score_is_the_mean_over_the_clips_of_an_example() -> None:
 def test_inputs_without_clips_are_scored_as_they_are() -> None:
     inputs = torch.randn(3, 4)
     assert torch.equal(averaged(torch.sigmoid, inputs, (4,)), torch.sigmoid(inputs))
-    assert list(each_clip(inputs, (4,)))[0] is inputs
+    assert next(each_clip(inputs, (4,))) is inputs
 
 
 def test_the_clips_of_all_modalities_go_together() -> None:

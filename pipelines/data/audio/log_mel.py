@@ -44,15 +44,20 @@ class LogMel:
         if self.hop > self.window:
             raise SpecError(f"LogMel.hop is at most its window, {self.window} samples, got {self.hop}.")
 
+    def require_bands(self, rate: int) -> None:
+        """Refuse, with SpecError, bands narrower than the resolution of the spectrum."""
+        if not bool((_filters(self.bins, self.window, rate) > 0).any(dim=0).all()):
+            raise SpecError(
+                f"LogMel.bins = {self.bins} leaves bands between the {rate / self.window:.1f} Hz steps of a "
+                f"window of {self.window} samples: take fewer bins or a longer window."
+            )
+
     def shape(self, samples: int) -> tuple[int, int]:
         """(frames, bins) of that many samples: a frame that begins with the end of the sound is not kept."""
         return samples // self.hop, self.bins
 
     def of(self, sound: NDArray[np.float32], rate: int, draws: Draws | None = None) -> NDArray[np.float32]:
-        """(frames, bins) of mono samples (n,) in [-1, 1], `rate` of them per second; masked by the draws.
-
-        Raises SpecError where bands are narrower than the spectrum's resolution.
-        """
+        """(frames, bins) of mono samples (n,) in [-1, 1], `rate` of them per second; masked by the draws."""
         window, filters = _hann(self.window), _filters(self.bins, self.window, rate)
         spectrum = torch.stft(
             torch.from_numpy(sound), self.window, self.hop, window=window, center=True, return_complex=True
@@ -81,10 +86,4 @@ def _filters(bins: int, window: int, rate: int) -> Tensor:
     corners = hertz(torch.linspace(0, top, bins + 2, dtype=torch.float64))
     low, peak, high = corners[:-2], corners[1:-1], corners[2:]
     at = torch.linspace(0, rate / 2, window // 2 + 1, dtype=torch.float64)[:, None]
-    weights = torch.minimum((at - low) / (peak - low), (high - at) / (high - peak)).clamp(min=0)
-    if not bool((weights > 0).any(dim=0).all()):
-        raise SpecError(
-            f"LogMel.bins = {bins} leaves bands between the {rate / window:.1f} Hz steps of a window of "
-            f"{window} samples: take fewer bins or a longer window."
-        )
-    return weights.float()
+    return torch.minimum((at - low) / (peak - low), (high - at) / (high - peak)).clamp(min=0).float()
