@@ -90,7 +90,7 @@ class Source(Protocol):
 
     def scan(self, split: str, *, batch_size: int, shard: Shard = Shard()) -> Iterator[Batch]:
         """Every example exactly once over all shards, in the same number of steps on each; padding has weight
-        0."""
+        0. Inputs may have an axis of clips behind the batch (see `lab.clips`)."""
 
 
 @runtime_checkable
