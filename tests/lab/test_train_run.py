@@ -15,6 +15,7 @@ from lab.errors import CheckpointError, DataChanged, Diverged, Interrupted, Miss
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import Evaluated, Resumed, Saved, Stepped
+from lab.train.pace import PREFIX
 from lab.train.run import train
 from lab.train.state import Training
 from lab.train.stop import StopRequest
@@ -54,8 +55,8 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits_and_the_same_curve(tmp_
 
     assert files(tmp_path / "whole", spec) == files(tmp_path / "broken", spec)
     assert whole.curve() == broken.curve()
-    assert {k: v for k, v in metrics.items() if k != "examples_per_second"} == {
-        k: v for k, v in resumed.items() if k != "examples_per_second"
+    assert {k: v for k, v in metrics.items() if not k.startswith(PREFIX)} == {
+        k: v for k, v in resumed.items() if not k.startswith(PREFIX)
     }
 
 
@@ -149,7 +150,8 @@ def test_a_short_run_is_written_down_once(tmp_path):
 def test_the_result_holds_every_metric_at_its_last_value(tmp_path):
     metrics = go(toy_spec(), tmp_path)
     assert set(metrics) == {
-        "train/loss", "lr", "examples_per_second",
+        "train/loss", "lr", "pace/examples_per_second", "pace/step_seconds", "pace/data_share",
+        "pace/communication_share", "pace/flops_per_second", "pace/peak_memory_bytes",
         "validation/loss", "validation/top1", "validation/top5", "test/loss", "test/top1", "test/top5",
     }  # fmt: skip
 

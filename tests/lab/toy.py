@@ -17,6 +17,7 @@ from lab import AdamW, Batch, Constant, Epochs, Evaluation, ExperimentSpec, Shar
 from lab.errors import CorruptShard, MissingDataset, UnknownName
 from lab.tracking.tracker import Scalar
 from lab.train.loop import Event, Stepped
+from lab.train.pace import PREFIX
 
 WHOLE = Shard()
 SIZES = {"train": 70, "validation": 37, "test": 21}
@@ -74,7 +75,8 @@ class ToyNetwork(nn.Module):
 class ToyData:
     """Gaussian clusters, one per class; which ones, the number in the file `edition` under the root decides.
     `poison` makes every input of the training split infinite; `tags` gives examples any number of classes;
-    the faults are those of real data: not prepared, and a corrupt shard that only the last of several workers reads."""
+    the faults are those of real data: not prepared, and a corrupt shard that only the last of several workers
+    reads."""
 
     features: int = 6
     classes: int = 3
@@ -195,7 +197,7 @@ class Ledger:
         self.waiting = []
 
     def curve(self) -> dict[tuple[str, int], float]:
-        return {key: value for key, value in self.values.items() if key[0] != "examples_per_second"}
+        return {key: value for key, value in self.values.items() if not key[0].startswith(PREFIX)}
 
 
 class FileLedger(Ledger):

@@ -57,6 +57,16 @@ class Group:
             return nullcontext()
         return model.no_sync()
 
+    def seconds_of_talk(self, model: nn.Module) -> float:
+        """What the exchange of gradients lately added to a step, as DistributedDataParallel samples it."""
+        if not isinstance(model, nn.parallel.DistributedDataParallel):
+            return 0.0
+        sampled = model._get_ddp_logging_data()  # type: ignore[no-untyped-call]
+        nanoseconds = sampled.get("avg_backward_comm_time", 0) - sampled.get(
+            "avg_backward_compute_comm_overlap_time", 0
+        )
+        return max(0.0, float(nanoseconds) / 1e9)
+
     def share_buffers(self, model: nn.Module) -> None:
         """Rank 0's persistent buffers (BatchNorm's running statistics) to all, before they are used or saved.
 

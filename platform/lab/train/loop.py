@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -38,12 +39,15 @@ class Resumed:
 @dataclass(frozen=True)
 class Stepped:
     """`step` steps of `total` are finished. loss: 0-d, the mean over the global batch; reading it may wait
-    for the device."""
+    for the device. waited: seconds for the batch · talked: seconds of exchanging gradients that nothing was
+    computed in, as sampled last."""
 
     step: int
     total: int
     loss: Tensor
     learning_rate: float
+    waited: float = 0.0
+    talked: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,14 @@ def events(
     size = micro_batch(execution, training, first, plan, group)
     compiled: nn.Module = torch.compile(training.model) if execution.compile else training.model  # type: ignore[assignment]
     model = group.wrap(compiled)
-    for batch in chain([first], batches):
+    for batch, waited in timed(chain([first], batches)):
         seed_step(plan.spec.seed, training.step, group)
         loss = optimize(model, training, batch, plan, group, size=size)
         splits = plan.splits(training.step)
         if group.device.type == "cpu" or splits or training.step % LOOK_EVERY == 0:
             require_finite(loss, training.step, plan.spec)
-        yield Stepped(training.step, plan.total_steps, loss, plan.learning_rate(training.step - 1))
+        rate, talked = plan.learning_rate(training.step - 1), group.seconds_of_talk(model)
+        yield Stepped(training.step, plan.total_steps, loss, rate, waited, talked)
         if splits:
             yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
         if save(training.step):
@@ -121,6 +126,16 @@ def remaining_batches(step: int, plan: Plan, source: Source, group: Group) -> It
         left = min(plan.steps_per_epoch - start, plan.total_steps - step)
         yield from islice(slices, left)
         step += left
+
+
+def timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each with the seconds that it was waited for."""
+    while True:
+        since = perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, perf_counter() - since
 
 
 def optimize(
