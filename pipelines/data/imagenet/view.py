@@ -51,6 +51,8 @@ class ImageNet:
     def __post_init__(self) -> None:
         if self.resolution < 1:
             raise SpecError(f"ImageNet.resolution is in pixels and must be 1 or more, got {self.resolution}.")
+        if self.crop not in ("inception", "centre"):
+            raise SpecError(f"{type(self).__name__}.crop must be 'inception' or 'centre', got {self.crop!r}.")
 
     @property
     def name(self) -> str:
