@@ -28,6 +28,7 @@ from pipelines.data.build import Prepared, Progress, silent
 from pipelines.data.counter import Draws
 from pipelines.data.manifest import Manifest
 from pipelines.data.storage import Directory
+from pipelines.data.stream import Stream
 
 
 def names() -> tuple[str, ...]:
@@ -99,7 +100,7 @@ class Description:
 
 def describe(root: str, name: str) -> Description:
     """Counts of a prepared data set, from its labels. Raises as opening it does."""
-    stream = _module(name).dataset().open(root)
+    stream = _open(root, name)
     balance = {}
     for split in stream.manifest.splits:
         counts = Counter(stream.labels(split.name))
@@ -113,8 +114,7 @@ def contact_sheet(
     """Writes a PNG of examples and returns its path: each as evaluation sees it, and below as two epochs
     see it.
     """
-    dataset = _module(name).dataset()
-    stream = dataset.open(root)
+    dataset, stream = _module(name).dataset(), _open(root, name)
     ids = counter.permutation(counter.key(seed), stream.size(split))[:count]
     rows = []
     for draw in (None, *(partial(Draws.of, seed, epoch) for epoch in range(2))):
@@ -123,6 +123,12 @@ def contact_sheet(
         rows.append([_rgb(dataset.picture(_only(batch.inputs))) for batch in batches])
     _save(rows, Path(path))
     return Path(path)
+
+
+def _open(root: str, name: str) -> Stream:
+    """What is prepared, whatever choices an experiment would have to agree with."""
+    module = _module(name)
+    return Stream.open(root, module.dataset(), module.VERSION)
 
 
 def _only(inputs: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
