@@ -6,16 +6,14 @@ wav, flac, mp3, ogg and opus are read by libsndfile, everything else (the sound 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import DataError
-
-Encoded = bytes | bytearray | memoryview | Path
-"""The bytes of a file, or where it is."""
+from pipelines.data import media
+from pipelines.data.media import Encoded
 
 Samples = NDArray[np.float32]
 """(samples,), one channel, full scale from -1 to 1."""
@@ -30,16 +28,16 @@ def segment(data: Encoded, start: int, samples: int) -> Samples:
 
     mono = np.zeros(samples, np.float32)
     try:
-        with soundfile.SoundFile(_file(data)) as sound:
+        with soundfile.SoundFile(io.BytesIO(data)) as sound:
             wanted = max(0, min(samples, sound.frames - start))
             if wanted:
                 sound.seek(start)
                 read = sound.read(wanted, dtype="float32", always_2d=True)
                 if len(read) < wanted:
-                    raise DataError(f"sound breaks off at sample {start + len(read)} of {sound.frames}.")
+                    raise DataError(f"it breaks off at sample {start + len(read)} of {sound.frames}.")
                 mono[:wanted] = downmixed(read)
     except (soundfile.SoundFileError, RuntimeError) as fault:
-        raise DataError(f"sound cannot be decoded: {fault}") from None
+        raise DataError(f"it cannot be decoded: {fault}") from None
     return mono
 
 
@@ -49,23 +47,29 @@ def stretch(data: Encoded, begin: float, seconds: float) -> tuple[Samples, int]:
     Time counts from the first frame of the video where there is one: sound that begins later is preceded by
     zeros, what is heard earlier is dropped. Raises DataError when it cannot be decoded or there is none.
     """
-    import av
     import soundfile
 
     try:
-        with soundfile.SoundFile(_file(data)) as sound:
+        with soundfile.SoundFile(io.BytesIO(data)) as sound:
             rate = int(sound.samplerate)
             sound.seek(min(round(begin * rate), sound.frames))
             return downmixed(sound.read(round(seconds * rate), dtype="float32", always_2d=True)), rate
-    except (soundfile.SoundFileError, RuntimeError) as fault:
-        unknown = fault
-    try:
-        with av.open(_file(data)) as container:
+    except (soundfile.SoundFileError, RuntimeError):
+        with media.opened(data) as container:
             if not container.streams.audio:
-                raise DataError("there is no audio track.")
+                raise DataError("it has no audio track.") from None
             return _track(container, container.streams.audio[0], begin, seconds)
-    except (av.FFmpegError, ValueError):
-        raise DataError(f"sound cannot be decoded: {unknown}") from None
+
+
+def length(data: Encoded) -> float:
+    """Seconds that a file of sound or video says it lasts. Raises DataError."""
+    import soundfile
+
+    try:
+        return float(soundfile.info(io.BytesIO(data)).duration)
+    except (soundfile.SoundFileError, RuntimeError):
+        with media.opened(data) as container:
+            return float((container.duration or 0) / 1_000_000)
 
 
 def _track(container: Any, stream: Any, begin: float, seconds: float) -> tuple[Samples, int]:
@@ -74,19 +78,21 @@ def _track(container: Any, stream: Any, begin: float, seconds: float) -> tuple[S
 
     clock = (*container.streams.video, stream)[0]
     begin += float((clock.start_time or 0) * clock.time_base)
-    container.seek(max(0, int((begin - 1) * av.time_base)))
+    if begin > 1:
+        # Some codecs need what comes before to sound right.
+        container.seek(int((begin - 1) * av.time_base))
     planar = av.AudioResampler(format="fltp")
     pieces: list[NDArray[np.float32]] = []
     rate, first, filled = stream.rate, 0, 0
     for frame in container.decode(stream):
         if not pieces:
-            first = round(float(frame.pts * frame.time_base - begin) * rate)
+            first = round(float((frame.pts or 0) * frame.time_base - begin) * rate)
         pieces += [piece.to_ndarray() for piece in planar.resample(frame)]
         filled = first + sum(piece.shape[1] for piece in pieces)
         if filled >= seconds * rate:
             break
     if not pieces:
-        raise DataError("the audio track holds no sound.")
+        raise DataError("its audio track holds no sound.")
     mono = downmixed(np.concatenate(pieces, axis=1).T)[max(0, -first) :]
     return np.pad(mono, (max(0, first), 0))[: round(seconds * rate)], rate
 
@@ -94,7 +100,3 @@ def _track(container: Any, stream: Any, begin: float, seconds: float) -> tuple[S
 def downmixed(channels: NDArray[np.float32]) -> Samples:
     """(samples, channels) -> (samples,), the mean."""
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
-
-
-def _file(data: Encoded) -> io.BytesIO | str:
-    return str(data) if isinstance(data, Path) else io.BytesIO(data)

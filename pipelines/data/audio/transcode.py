@@ -10,7 +10,9 @@ import io
 
 import numpy as np
 
-from pipelines.data.audio.read import Encoded, Samples, stretch
+from lab.errors import DataError
+from pipelines.data.audio.read import Samples, stretch
+from pipelines.data.media import Encoded
 
 RATE = 48_000
 """Samples per second."""
@@ -22,6 +24,8 @@ def transcoded(data: Encoded, begin: float, seconds: float) -> tuple[bytes, int]
     Raises DataError when it cannot be decoded or holds not a single sample.
     """
     samples = resampled(*stretch(data, begin, seconds))
+    if not len(samples):
+        raise DataError("it holds no sound.")
     return flac(samples), len(samples)
 
 
@@ -36,7 +40,7 @@ def flac(samples: Samples) -> bytes:
     """FLAC of (samples,) at 48 kHz, in 16 bits; louder than full scale is clipped."""
     import soundfile
 
-    levels = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    levels = np.clip(np.rint(np.nan_to_num(samples) * np.float32(32768)), -32768, 32767).astype(np.int16)
     stream = io.BytesIO()
     soundfile.write(stream, levels, RATE, format="FLAC", subtype="PCM_16")
     return stream.getvalue()

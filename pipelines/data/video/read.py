@@ -7,24 +7,21 @@ decoding on, so that its price is set by how far apart key frames are (see `tran
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import DataError
+from pipelines.data import media
+from pipelines.data.media import Encoded
 
 RATE = 25
 """Frames per second (docs/paper.md section 1.7)."""
-
-Encoded = bytes | bytearray | memoryview | Path
-"""The bytes of a file, or where it is."""
 
 
 def frames(data: Encoded, start: int, count: int) -> NDArray[np.uint8]:
@@ -50,20 +47,16 @@ def frames(data: Encoded, start: int, count: int) -> NDArray[np.uint8]:
 @contextmanager
 def opened(data: Encoded) -> Iterator[tuple[Any, Any]]:
     """(container, its first video stream), to be decoded by the calling thread. Raises DataError, also
-    for what fails to decode inside the block."""
-    import av
-
-    try:
-        with av.open(str(data) if isinstance(data, Path) else io.BytesIO(data)) as container:
-            if not container.streams.video:
-                raise DataError("there is no video track.")
-            stream = container.streams.video[0]
-            # Frame threads dead-lock when a decoder is left before its end, and gain nothing on short clips.
-            stream.thread_type = "SLICE"
-            stream.codec_context.thread_count = 1
-            yield container, stream
-    except (av.FFmpegError, ValueError) as fault:
-        raise DataError(f"video cannot be decoded: {fault}.") from None
+    for what fails to decode inside the block.
+    """
+    with media.opened(data) as container:
+        if not container.streams.video:
+            raise DataError("it has no video track.")
+        stream = container.streams.video[0]
+        # Frame threads dead-lock when a decoder is left before its end, and gain nothing on short clips.
+        stream.thread_type = "SLICE"
+        stream.codec_context.thread_count = 1
+        yield container, stream
 
 
 def grid(container: Any, stream: Any, start: int) -> Iterator[Any]:
@@ -78,7 +71,7 @@ def grid(container: Any, stream: Any, start: int) -> Iterator[Any]:
             place += 1
         shown = frame
     if shown is None:
-        raise DataError("the video track holds no frames.")
+        raise DataError("its video track holds no frames.")
     ends = float(((shown.pts + (shown.duration or 0)) * stream.time_base - origin) * RATE)
     for _ in range(max(round(ends) - place, 1)):
         yield shown

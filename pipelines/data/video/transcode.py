@@ -14,7 +14,8 @@ from fractions import Fraction
 from itertools import chain, islice
 from typing import Any
 
-from pipelines.data.video.read import RATE, Encoded, grid, opened
+from pipelines.data.media import Encoded
+from pipelines.data.video.read import RATE, grid, opened
 
 SIDE = 256
 KEY_FRAMES = 16
