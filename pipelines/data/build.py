@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from lab.errors import CorruptShard, DataError
+from lab.errors import CorruptShard, DataError, StorageUnavailable
 from pipelines.data import manifest as manifests
 from pipelines.data import shards
 from pipelines.data.manifest import Manifest, ShardFile, Split
 from pipelines.data.plan import Entry, LeftOut, Part, Plan, parts
 from pipelines.data.shards import Row, ShardReader, schema_text
-from pipelines.data.storage import PARTIAL, Directory
+from pipelines.data.storage import Directory
 from pipelines.data.unreadable import FOUND, Fault, SomeUnreadable, Unreadable, refuse, without_left_out
 
 Progress = Callable[[str, int, int], None]
@@ -66,7 +66,9 @@ def build(
         try:
             manifest = manifests.read(directory, version)
             verify(directory, manifest, progress)
-            return Prepared(manifest, directory.path, already=True)
+            return Prepared(manifest, directory.address, already=True)
+        except StorageUnavailable:
+            raise
         except DataError:
             made = without_left_out(plan(), directory)
         directory.sweep()
@@ -76,7 +78,7 @@ def build(
         _drop_strangers(directory, manifest)
         directory.delete(FOUND)
         manifests.write(directory, manifest)
-        return Prepared(manifest, directory.path, already=False)
+        return Prepared(manifest, directory.address, already=False)
 
 
 def verify(directory: Directory, manifest: Manifest, progress: Progress = silent) -> None:
@@ -153,7 +155,7 @@ def _file(
             except LeftOut as why:
                 left_out[str(why)] += 1
             except Unreadable as fault:
-                faults.append(Fault(part.split, entry.key, str(fault)))
+                faults.append(Fault(part.split, entry.key, f"{fault} ({entry.origin})"))
         count.add(len(group))
         return rows
 
@@ -215,17 +217,16 @@ class _Count:
 
 def _rows(directory: Directory, file: ShardFile, schema: Mapping[str, str]) -> Iterator[Row]:
     reader = ShardReader(directory, file, schema)
-    try:
-        for group in range(len(file.row_groups)):
-            yield from reader.read(group, list(schema))
-    finally:
-        reader.close()
+    for group in range(len(file.row_groups)):
+        yield from reader.read(group, list(schema))
 
 
 def _drop_damaged(directory: Directory, version: int) -> None:
     """Deletes the files that an earlier manifest contradicts, and that manifest."""
     try:
         listed = manifests.read(directory, version).files
+    except StorageUnavailable:
+        raise
     except DataError:
         listed = ()
     sizes = directory.sizes()
@@ -239,5 +240,5 @@ def _drop_strangers(directory: Directory, manifest: Manifest) -> None:
     """Deletes the shards of earlier plans, which nothing refers to any more."""
     listed = {file.name for file in manifest.files}
     for name in directory.sizes():
-        if name.endswith((".parquet", PARTIAL)) and name not in listed:
+        if name.endswith(".parquet") and name not in listed:
             directory.delete(name)

@@ -101,15 +101,17 @@ def read(directory: Directory, version: int | None = None) -> Manifest:
     try:
         manifest = codec.loads(Manifest, directory.read(NAME).decode())
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingDataset(f"{name} is not prepared under {directory.path}; {directory.remedy}") from None
+        raise MissingDataset(
+            f"{name} is not prepared under {directory.address}; {directory.remedy}"
+        ) from None
     except (SpecError, UnicodeDecodeError) as fault:
         raise DataError(f"{path} is damaged: {str(fault).rstrip('.')}; {directory.remedy}") from None
     if manifest.name != name:
         raise DataError(f"{path} describes {manifest.name!r}, not {name!r}; {directory.remedy}")
     if version not in {None, manifest.version}:
         raise MissingDataset(
-            f"{name} under {directory.path} is prepared as version {manifest.version}, and this code reads "
-            f"version {version}; {directory.remedy}"
+            f"{name} under {directory.address} is prepared as version {manifest.version}, and this code "
+            f"reads version {version}; {directory.remedy}"
         )
     return manifest
 

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lab.errors import CorruptShard
+from lab.errors import CorruptShard, DataError
+from pipelines.data.fetched import Fetched
 from pipelines.data.manifest import ShardFile
 from pipelines.data.storage import Directory
 
@@ -74,13 +75,12 @@ class Footer:
 def footer(directory: Directory, name: str) -> Footer:
     """Raises CorruptShard."""
     try:
-        with directory.open(name) as file:
-            opened = pq.ParquetFile(file)
-            metadata = opened.schema_arrow.metadata or {}
-            about = {key.decode(): value.decode() for key, value in metadata.items()}
-            left_out = json.loads((opened.metadata.metadata or {}).get(_LEFT_OUT.encode(), "{}"))
-            groups = range(opened.metadata.num_row_groups)
-            return Footer(about, left_out, tuple(opened.metadata.row_group(i).num_rows for i in groups))
+        opened = pq.ParquetFile(Fetched(directory, name).window())
+        metadata = opened.schema_arrow.metadata or {}
+        about = {key.decode(): value.decode() for key, value in metadata.items()}
+        left_out = json.loads((opened.metadata.metadata or {}).get(_LEFT_OUT.encode(), "{}"))
+        groups = range(opened.metadata.num_row_groups)
+        return Footer(about, left_out, tuple(opened.metadata.row_group(i).num_rows for i in groups))
     except _UNREADABLE as fault:
         raise CorruptShard(f"{directory.file(name)} cannot be read: {_first_line(fault)}") from None
 
@@ -101,40 +101,58 @@ class RowGroup(Sequence[Row]):
 
 
 class ShardReader:
-    """One shard, opened on first use. Not for several threads at once."""
+    """One shard, opened on first use, for several threads at once. It is closed when it is forgotten."""
 
     def __init__(self, directory: Directory, file: ShardFile, schema: Mapping[str, str]) -> None:
+        self.address = directory.file(file.name)
         self._directory = directory
         self._file = file
         self._schema = schema
 
     def read(self, group: int, columns: Sequence[str]) -> RowGroup:
-        """The examples of row group `group`. Raises CorruptShard naming the file and the row group."""
+        """The examples of row group `group`, in one request. Raises CorruptShard naming the file and the row
+        group, and StorageUnavailable when its bytes do not come.
+        """
         try:
-            read = self._parquet.read_row_group(group, columns=list(columns), use_threads=False)
-            rows = RowGroup(read)
+            fetched, metadata = self._opened
+            window = fetched.window(*_extent(metadata, group, columns))
+            parquet = pq.ParquetFile(window, metadata=metadata, page_checksum_verification=True)
+            rows = RowGroup(parquet.read_row_group(group, columns=list(columns), use_threads=False))
             if len(rows) != self._file.row_groups[group]:
                 raise ValueError(f"{len(rows)} rows where the manifest says {self._file.row_groups[group]}")
+        except FileNotFoundError:
+            raise DataError(f"{self.address} is missing; {self._directory.remedy}") from None
         except _UNREADABLE as fault:
             raise CorruptShard(
-                f"{self._directory.file(self._file.name)}, row group {group}, is damaged: "
-                f"{_first_line(fault)}; {self._directory.remedy}"
+                f"{self.address}, row group {group}, is damaged: {_first_line(fault)}; "
+                f"{self._directory.remedy}"
             ) from None
         return rows
 
     @cached_property
-    def _parquet(self) -> pq.ParquetFile:
-        # pre_buffer joins the reads of a row group into one request, which is what counts on object storage.
-        source = self._directory.open(self._file.name)
-        opened = pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True)
+    def _opened(self) -> tuple[Fetched, pq.FileMetaData]:
+        fetched = Fetched(self._directory, self._file.name)
+        opened = pq.ParquetFile(fetched.window())
         found = schema_text(opened.schema_arrow)
         if found != dict(self._schema):
             raise ValueError(f"columns {found} where the manifest says {dict(self._schema)}")
-        return opened
+        split = (opened.schema_arrow.metadata or {}).get(b"split", b"").decode()
+        if split and not self._file.name.startswith(f"{split}-"):
+            raise ValueError(f"it is a file of the split {split!r}")
+        return fetched, opened.metadata
 
-    def close(self) -> None:
-        if "_parquet" in self.__dict__:
-            self._parquet.close(force=True)
+
+def _extent(metadata: pq.FileMetaData, group: int, columns: Sequence[str]) -> tuple[int, int]:
+    """The bytes of a row group that hold these columns; none when most of them would be of other columns,
+    so that each is asked for by itself.
+    """
+    chunks = metadata.row_group(group)
+    wanted = [chunks.column(index) for index in range(chunks.num_columns)]
+    wanted = [chunk for chunk in wanted if chunk.path_in_schema.partition(".")[0] in columns]
+    start = min(chunk.data_page_offset for chunk in wanted)
+    stop = max(chunk.data_page_offset + chunk.total_compressed_size for chunk in wanted)
+    used = sum(chunk.total_compressed_size for chunk in wanted)
+    return (start, stop) if stop - start < 2 * used else (0, 0)
 
 
 def schema_text(schema: pa.Schema) -> dict[str, str]:

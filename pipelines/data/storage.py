@@ -1,4 +1,9 @@
-"""Where prepared data is: a folder on a local disk or an object store, through `pyarrow.fs`."""
+"""Where prepared data is: a folder on a local disk or an object store, through `pyarrow.fs`.
+
+An address such as `s3://bucket/data` takes credentials and endpoint from where every S3 client does:
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or the machine's role; AWS_ENDPOINT_URL for
+another store than Amazon's. A request that fails is made three times, with pauses, before it is given up.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +13,53 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from lab.errors import DataError
+from lab.errors import DataError, StorageUnavailable
+from lab.tracking.address import shown
+from pipelines.data.refusals import no_bucket, unavailable
 
 PARTIAL = ".partial"
+
+ABANDONED = timedelta(hours=1)
+"""How old a partial object must be that nobody is thought to be writing any more: on an object store, where
+the lock does not reach other machines, a younger one may be about to get its name."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """One data set's folder. Names are plain file names in it."""
+    """One data set's folder. Names are plain file names in it; `scheme` is what the address began with."""
 
     filesystem: fs.FileSystem
     path: str
+    scheme: str = ""
 
     @classmethod
     def at(cls, root: str, name: str) -> Directory:
         """`root` is a path, or a URI such as `s3://bucket/data`. Raises DataError when the URI cannot be
-        understood.
+        understood, StorageUnavailable when there is nobody to ask.
         """
-        if "://" not in root:
+        scheme, separator, _ = root.partition("://")
+        if not separator:
             return cls(fs.LocalFileSystem(), str(Path(root).absolute() / name))
         try:
             filesystem, path = fs.FileSystem.from_uri(root)
-        except (pa.ArrowException, OSError, ValueError) as fault:
+        except OSError as fault:
+            raise unavailable(f"data address {shown(root)}", "opened", fault) from None
+        except (pa.ArrowException, ValueError) as fault:
             raise DataError(
-                f"data address {root!r} cannot be opened: {fault}. Give a path or a URI like s3://."
+                f"data address {shown(root)!r} cannot be opened: {shown(str(fault), root)}. Give a path or a "
+                "URI like s3://bucket/data."
             ) from None
-        return cls(filesystem, f"{path.rstrip('/')}/{name}")
+        local = isinstance(filesystem, fs.LocalFileSystem)
+        return cls(filesystem, f"{path.rstrip('/')}/{name}", "" if local else f"{scheme}://")
 
     @property
     def name(self) -> str:
@@ -55,57 +73,83 @@ class Directory:
         """
         return f"run: lab data prepare {self.name}"
 
+    @property
+    def local(self) -> bool:
+        """Whether it is on a disk of this machine, or what is mounted like one."""
+        return not self.scheme
+
+    @property
+    def address(self) -> str:
+        """Where it is, as a person would write it; without credentials."""
+        return self.scheme + self.path
+
+    @property
+    def reads(self) -> int:
+        """How many reads are worth having in flight at once: what hides 30 ms of latency, or one that runs
+        while another is being checked."""
+        return 2 if self.local else 16
+
     def file(self, name: str) -> str:
-        return f"{self.path}/{name}"
+        """The address of a file."""
+        return f"{self.address}/{name}"
 
     def sizes(self) -> dict[str, int]:
         """File name -> bytes, of every file here; empty when there is no such folder."""
-        found = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
-        return {info.base_name: info.size for info in found if info.type == fs.FileType.File}
+        return {info.base_name: info.size for info in self._files()}
 
     def open(self, name: str) -> Any:
         """A random access file. Raises FileNotFoundError."""
-        return self.filesystem.open_input_file(self.file(name))
+        with self._asking(name, "opened"):
+            return self.filesystem.open_input_file(self._place(name))
 
     def read(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return bytes(file.read())
+        """Raises FileNotFoundError."""
+        with self._asking(name, "read"), self.filesystem.open_input_stream(self._place(name)) as stream:
+            return bytes(stream.read())
 
     def sha256(self, name: str) -> str:
         digest = hashlib.sha256()
-        with self.filesystem.open_input_stream(self.file(name)) as stream:
+        with self._asking(name, "read"), self.filesystem.open_input_stream(self._place(name)) as stream:
             while block := stream.read(1 << 22):
                 digest.update(block)
         return digest.hexdigest()
 
     def delete(self, name: str) -> None:
-        if self.filesystem.get_file_info(self.file(name)).type == fs.FileType.File:
-            self.filesystem.delete_file(self.file(name))
+        with self._asking(name, "deleted"):
+            if self.filesystem.get_file_info(self._place(name)).type == fs.FileType.File:
+                self.filesystem.delete_file(self._place(name))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Hashing]:
         """A stream that becomes the file `name` when the block ends, and leaves nothing behind when it fails.
 
-        Raises DataError naming the file when the storage refuses (a full disk, no permission).
+        An object store, too, is given another name first: pyarrow completes what was begun even when the
+        block fails, and a half-written object must not be seen under the name of a whole one. What a killed
+        writer had begun there is no object at all; the bucket's rule for incomplete multipart uploads frees
+        its space.
+
+        Raises StorageUnavailable naming the file (a full disk, no permission, a store that is away).
         """
         partial = f"{name}.{uuid.uuid4().hex}{PARTIAL}"
         try:
             self.filesystem.create_dir(self.path, recursive=True)
             try:
-                with self.filesystem.open_output_stream(self.file(partial)) as stream:
+                with self.filesystem.open_output_stream(self._place(partial)) as stream:
                     yield Hashing(stream)
-                self.filesystem.move(self.file(partial), self.file(name))
+                self.filesystem.move(self._place(partial), self._place(name))
             except BaseException:
-                self.delete(partial)
+                with suppress(StorageUnavailable):
+                    self.delete(partial)
                 raise
         except OSError as fault:
-            raise DataError(f"{self.file(name)} cannot be written: {fault}.") from None
+            raise unavailable(self.file(name), "written", fault) from None
 
     def sweep(self) -> None:
         """Deletes what killed writers left. Only under the lock."""
-        for name in self.sizes():
-            if name.endswith(PARTIAL):
-                self.delete(name)
+        for info in self._files():
+            young = not self.local and datetime.now(UTC) - info.mtime < ABANDONED
+            if info.base_name.endswith(PARTIAL) and not young:
+                self.delete(info.base_name)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -115,7 +159,7 @@ class Directory:
         write the same bytes under the same names, each atomically, so there it saves work and nothing
         depends on it.
         """
-        if isinstance(self.filesystem, fs.LocalFileSystem):
+        if self.local:
             lock = Path(self.path, ".lock")
         else:
             place = hashlib.sha256(f"{self.filesystem.type_name}:{self.path}".encode()).hexdigest()[:16]
@@ -124,10 +168,34 @@ class Directory:
             lock.parent.mkdir(parents=True, exist_ok=True)
             handle = lock.open("a")
         except OSError as fault:
-            raise DataError(f"{lock.parent} cannot be written: {fault}.") from None
+            raise unavailable(str(lock.parent), "written", fault) from None
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    def _place(self, name: str) -> str:
+        """What the filesystem calls a file."""
+        return f"{self.path}/{name}"
+
+    def _files(self) -> list[Any]:
+        with self._asking("", "listed"):
+            found = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return [info for info in found if info.type == fs.FileType.File]
+
+    @contextmanager
+    def _asking(self, name: str, what: str) -> Iterator[None]:
+        """Whoever asks the filesystem is told what it answers as StorageUnavailable, but for a file that does
+        not exist."""
+        where = self.file(name) if name else self.address
+        try:
+            yield
+        except FileNotFoundError:
+            bucket = self.path.partition("/")[0]
+            if not self.local and self.filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+                raise no_bucket(where, bucket) from None
+            raise
+        except OSError as fault:
+            raise unavailable(where, what, fault) from None
 
 
 class Hashing:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from pipelines.data.images.mixing import Mixing
 from pipelines.data.manifest import Manifest, Split
 from pipelines.data.order import WHOLE, Ids, Order, slice_of
 from pipelines.data.prefetch import prefetched
-from pipelines.data.shards import Row, RowGroup, ShardReader
+from pipelines.data.reader import Reader, View
 from pipelines.data.storage import Directory
 
 PADDING = -1
@@ -28,29 +27,6 @@ PADDING = -1
 
 _MIXING = 1
 """Beside the draws that decode an example there are those that mix it with another."""
-
-
-class View(Protocol):
-    """How stored rows become examples: what a data set adds to the reader."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The stored columns that `decode` needs; no others are read."""
-
-    @property
-    def threads(self) -> int:
-        """Threads that decode at once: 1 where decoding costs less than handing it over."""
-
-    def decode(self, row: Row, draws: Draws | None) -> Any:
-        """One example from its row; augmented by these draws, or as evaluation sees it when there are
-        none.
-        """
-
-    def collate(self, examples: Sequence[Any]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
-        """(inputs, targets) of zero or more decoded examples."""
 
 
 @runtime_checkable
@@ -67,8 +43,11 @@ class Mixable(Protocol):
 class Stream:
     """An open data set: the `lab.Source` of every prepared data set.
 
-    Memory: the encoded row groups of the current shuffle window of this shard's lanes (see `order`), and
-    `ahead` decoded batches. Each iterator reads for itself and starts one thread.
+    Memory does not grow with the data set. Held are the encoded row groups of the present shuffle windows of
+    this shard's lanes (see `order`): at most lanes x (window / rows in a row group + 1), for ImageNet on one
+    worker 64 x (256 / 64 + 1) = 320 of 6 MB; those that the next batches need, `Directory.reads` more or what
+    one batch needs more; and `ahead` + 2 decoded batches. Each iterator reads for itself and starts one
+    thread to make batches, `Directory.reads` to read and the view's to decode.
     """
 
     def __init__(self, directory: Directory, manifest: Manifest, view: View, *, ahead: int = 2) -> None:
@@ -113,9 +92,8 @@ class Stream:
         def draw(example: int) -> Draws:
             return Draws.of(seed, epoch, example)
 
-        def steps(reader: _Reader) -> Iterator[Batch]:
-            for step in range(start, order.steps):
-                reader.keep(order.live(step, shard))
+        def steps(reader: Reader) -> Iterator[Batch]:
+            for step in reader.following(range(start, order.steps), lambda step: order.live(step, shard)):
                 yield mix(reader.batch(order.batch(step, shard), draw))
 
         return self._ahead_of_time(stored, steps)
@@ -130,13 +108,15 @@ class Stream:
         width = -(-batch_size // shard.world)
         longest = -(-stored.rows // shard.world)
 
-        def steps(reader: _Reader) -> Iterator[Batch]:
-            for low in range(0, longest, width):
-                ids = np.arange(min(first + low, stop), min(first + low + width, stop))
-                # Of padding alone a batch is shaped like any other: only an example tells how.
-                shown = ids if len(ids) else np.zeros(1, np.int64)
-                reader.keep(reader.groups_of(shown))
-                yield _padded(_first(reader.batch(shown), len(ids)), width)
+        def shown(low: int) -> Ids:
+            ids = np.arange(min(first + low, stop), min(first + low + width, stop))
+            # Of padding alone a batch is shaped like any other: only an example tells how.
+            return ids if len(ids) else np.zeros(1, np.int64)
+
+        def steps(reader: Reader) -> Iterator[Batch]:
+            for low in reader.following(range(0, longest, width), lambda low: reader.groups_of(shown(low))):
+                real = min(max(stop - first - low, 0), width)
+                yield _padded(_first(reader.batch(shown(low)), real), width)
 
         return self._ahead_of_time(stored, steps)
 
@@ -144,18 +124,15 @@ class Stream:
         """The examples with these ids, augmented by the draws that belong to each, or as evaluation sees
         them.
         """
-        with _Reader(self._directory, self.manifest, self.manifest.split(split), self._view) as reader:
+        with Reader(self._directory, self.manifest, self.manifest.split(split), self._view) as reader:
             return reader.batch(ids, draw)
 
     def labels(self, split: str) -> Iterator[int]:
         """The labels of a split in stored order, all of an example that has several; nothing else is read."""
-        stored = self.manifest.split(split)
         several = "labels" in self.manifest.schema
-        column = "labels" if several else "label"
-        with _Reader(self._directory, self.manifest, stored, self._view) as reader:
-            for group in range(len(stored.row_groups)):
-                for row in reader.read(group, [column]):
-                    yield from row[column] if several else (row[column],)
+        with Reader(self._directory, self.manifest, self.manifest.split(split), self._view) as reader:
+            for found in reader.column("labels" if several else "label"):
+                yield from found if several else (found,)
 
     def _mix(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Callable[[Batch], Batch]:
         """What is done to this shard's slices of global batches after they are put together."""
@@ -170,65 +147,12 @@ class Stream:
             draw=lambda example: Draws(counter.key(seed, epoch, example, _MIXING)),
         )
 
-    def _ahead_of_time(self, split: Split, steps: Callable[[_Reader], Iterator[Batch]]) -> Iterator[Batch]:
+    def _ahead_of_time(self, split: Split, steps: Callable[[Reader], Iterator[Batch]]) -> Iterator[Batch]:
         def run() -> Iterator[Batch]:
-            with _Reader(self._directory, self.manifest, split, self._view) as reader:
+            with Reader(self._directory, self.manifest, split, self._view) as reader:
                 yield from steps(reader)
 
         return prefetched(run, self._ahead)
-
-
-class _Reader:
-    """The row groups of one split, those worth keeping in memory, and the threads that decode them."""
-
-    def __init__(self, directory: Directory, manifest: Manifest, split: Split, view: View) -> None:
-        self._view = view
-        self._shards = [ShardReader(directory, file, manifest.schema) for file in split.files]
-        self._places = [
-            (shard, group) for shard, file in enumerate(split.files) for group in range(len(file.row_groups))
-        ]
-        self._starts = np.concatenate([[0], np.cumsum(np.asarray(split.row_groups, np.int64))])
-        self._held: dict[int, RowGroup] = {}
-        self._pool = (
-            ThreadPoolExecutor(view.threads, thread_name_prefix="decode") if view.threads > 1 else None
-        )
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
-        self._held.clear()
-        for shard in self._shards:
-            shard.close()
-
-    def groups_of(self, ids: Ids) -> frozenset[int]:
-        return frozenset(np.unique(np.searchsorted(self._starts, ids, side="right") - 1).tolist())
-
-    def keep(self, groups: frozenset[int]) -> None:
-        """Forgets all other row groups."""
-        self._held = {group: held for group, held in self._held.items() if group in groups}
-
-    def read(self, group: int, columns: Sequence[str]) -> RowGroup:
-        shard, within = self._places[group]
-        return self._shards[shard].read(within, columns)
-
-    def batch(self, ids: Ids, draw: Callable[[int], Draws] | None = None) -> Batch:
-        """The decoded examples with these ids, in this order."""
-        groups = np.searchsorted(self._starts, ids, side="right") - 1
-        for group in np.unique(groups).tolist():
-            if group not in self._held:
-                self._held[group] = self.read(group, self._view.columns)
-        rows = [self._held[group][row] for group, row in zip(groups, ids - self._starts[groups], strict=True)]
-        draws = [draw(example) if draw else None for example in ids.tolist()]
-        decoded = (
-            self._pool.map(self._view.decode, rows, draws)
-            if self._pool
-            else map(self._view.decode, rows, draws)
-        )
-        inputs, targets = self._view.collate(list(decoded))
-        return Batch(inputs, targets, torch.ones(len(ids)), torch.from_numpy(ids.astype(np.int64)))
 
 
 def _first(batch: Batch, size: int) -> Batch:

@@ -6,7 +6,8 @@
     ├── DataError               what was prepared cannot be used
     │   ├── MissingDataset      not prepared yet (the message holds the command that prepares it)
     │   ├── CorruptShard        bytes that are not the bytes that were written
-    │   └── DataChanged         not the bytes a run or a checkpoint was made from
+    │   ├── DataChanged         not the bytes a run or a checkpoint was made from
+    │   └── StorageUnavailable  the disk or the object store does not answer, or refuses
     ├── RecordError             the record of runs
     │   ├── TrackingUnreachable the tracking server does not answer
     │   └── RunTaken            another live process holds the run
@@ -58,6 +59,10 @@ class CorruptShard(DataError):
 
 class DataChanged(DataError):
     """A run or a checkpoint was made from other bytes than are prepared now."""
+
+
+class StorageUnavailable(DataError):
+    """Where the data is (to be) kept does not answer, or refuses: nothing is known about the data."""
 
 
 class RecordError(LabError):

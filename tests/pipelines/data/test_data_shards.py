@@ -40,7 +40,6 @@ def written(root: str) -> tuple[Directory, ShardFile]:
 def read(directory: Directory, file: ShardFile) -> list[list[dict]]:
     reader = ShardReader(directory, file, schema_text(SCHEMA))
     groups = [reader.read(group, SCHEMA.names) for group in range(len(file.row_groups))]
-    reader.close()
     return [[{**row, "payload": bytes(row["payload"])} for row in group] for group in groups]
 
 
