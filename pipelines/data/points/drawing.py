@@ -10,6 +10,9 @@ from pipelines.data.points.transforms import Cloud
 AZIMUTH, ELEVATION = np.radians(35), np.radians(25)
 """From where the cloud is looked at; its third axis points up."""
 
+REACH = 1.5
+"""As far from the middle of the picture as a corner of the cube is seen, and a little more."""
+
 NEAR, FAR = np.array([20, 40, 110]), np.array([190, 205, 225])
 """Colours of the point that is nearest and of the one farthest away."""
 
@@ -22,9 +25,8 @@ def drawn(cloud: Cloud, side: int = 128) -> NDArray[np.uint8]:
     away = y * np.cos(AZIMUTH) - x * np.sin(AZIMUTH)
     up = z * np.cos(ELEVATION) + away * np.sin(ELEVATION)
     away = away * np.cos(ELEVATION) - z * np.sin(ELEVATION)
-    # sqrt(3) is as far as a corner of the cube can be from its middle.
-    across = np.rint((right / np.sqrt(3) + 1) / 2 * (side - 2)).astype(int)
-    down = np.rint((1 - up / np.sqrt(3)) / 2 * (side - 2)).astype(int)
+    across = np.rint((right / REACH + 1) / 2 * (side - 2)).astype(int)
+    down = np.rint((1 - up / REACH) / 2 * (side - 2)).astype(int)
     order = np.argsort(-away, kind="stable")
     nearness = (away.max() - away) / max(np.ptp(away), 1e-9)
     colours = np.rint(FAR + nearness[:, None] * (NEAR - FAR)).astype(np.uint8)
