@@ -1,5 +1,9 @@
 """Data sets: prepared once into Parquet shards, read as one deterministic stream of global batches."""
 
+from pipelines.data.audio.log_mel import LogMel
+from pipelines.data.audio.raw import RawAudio
+from pipelines.data.audio.specaugment import SpecAugment
+from pipelines.data.audioset import AudioSet
 from pipelines.data.digits import Digits
 from pipelines.data.imagenet import ImageNet
 from pipelines.data.images.colour import Colour
@@ -8,18 +12,26 @@ from pipelines.data.images.randaugment import RandAugment
 from pipelines.data.manifest import Manifest
 from pipelines.data.meshzoo import MeshZoo
 from pipelines.data.modelnet40 import ModelNet40
+from pipelines.data.pairscenes import PairScenes
 from pipelines.data.prepare import contact_sheet, describe, prepare, state, verify
 from pipelines.data.stream import Stream
+from pipelines.data.video.frames import Frames
 
 __all__ = [
+    "AudioSet",
     "Colour",
     "Digits",
+    "Frames",
     "ImageNet",
+    "LogMel",
     "Manifest",
     "MeshZoo",
     "Mixing",
     "ModelNet40",
+    "PairScenes",
     "RandAugment",
+    "RawAudio",
+    "SpecAugment",
     "Stream",
     "contact_sheet",
     "describe",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pipelines.data.audioset.preparation import VERSION
 from torch import Tensor
 
 from lab.errors import DataError, SpecError
@@ -19,6 +19,7 @@ from pipelines.data.audio.raw import RawAudio
 from pipelines.data.audio.read import segment
 from pipelines.data.audioset.labels import CLASSES
 from pipelines.data.audioset.picture import picture
+from pipelines.data.audioset.preparation import VERSION
 from pipelines.data.audioset.spans import (
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
@@ -83,7 +84,7 @@ class AudioSet:
 
     def open(self, root: str) -> Stream:
         """The prepared shards under `root`. Raises MissingDataset with the command that prepares them, and
-        DataError when they are of another number of classes.
+        DataError when they are of another number of classes, or no clip has what is asked for.
         """
         stream = Stream.open(root, self, VERSION)
         if (found := len(stream.manifest.labels)) != self.num_classes:
@@ -91,6 +92,14 @@ class AudioSet:
                 f"{self.name} under {root} has {found} classes, {type(self).__name__}.num_classes is "
                 f"{self.num_classes}: set it, and the model's, to {found}."
             )
+        rows = sum(split.rows for split in stream.manifest.splits)
+        for modality in self._shapes:
+            remarks = stream.manifest.remarks.items()
+            if rows == sum(count for what, count in remarks if f"without {modality}" in what):
+                raise DataError(
+                    f"no clip of {self.name} under {root} has {modality}: "
+                    f"set {modality} to null, or prepare it from clips that do."
+                )
         return stream
 
     def decode(self, row: Row, draws: Draws | None) -> Example:
@@ -104,13 +113,12 @@ class AudioSet:
         else:
             starts = even_starts(total, self.frames, self.clips)
         parts: dict[str, Values] = {}
-        try:
-            if self.video:
+        if self.video:
+            with naming(f"video of clip {row['key']} of {self.name}"):
                 parts["video"] = self._seen(self.video, row["video"], starts, draws)
-            if self.audio:
+        if self.audio:
+            with naming(f"audio of clip {row['key']} of {self.name}"):
                 parts["audio"] = self._heard(self.audio, row["audio"], starts, draws)
-        except DataError as fault:
-            raise DataError(f"clip {row['key']} of {self.name}: {fault}") from None
         return {name: part[0] if draws else part for name, part in parts.items()}, row["labels"]
 
     def collate(self, examples: Sequence[Example]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
@@ -178,6 +186,15 @@ class AudioSet:
         film = video.of(read_frames(data, starts[0], starts[-1] + self.frames - starts[0]), draws)
         places = np.subtract(starts, starts[0])[:, None] + np.arange(self.frames)
         return video.values(film[places])
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Says of what it is that a DataError speaks."""
+    try:
+        yield
+    except DataError as fault:
+        raise DataError(f"{what}: {fault}") from None
 
 
 def one_or_both(parts: dict[str, T]) -> T | dict[str, T]:
