@@ -2,8 +2,8 @@
 a person has listed it.
 
 A preparation that meets one goes on to find the others, writes them to `unreadable.tsv` beside the shards
-(split, key and what is wrong, between tabs) and fails. Who wants to go on without them renames that file to
-`left_out.tsv`: what it lists is not prepared, and the manifest counts it.
+(split, key and what is wrong where, between tabs) and fails. Who wants to go on without them renames that
+file to `left_out.tsv`: what it lists is not prepared, and the manifest counts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Unreadable(DataError):
 
 @dataclass(frozen=True, order=True, slots=True)
 class Fault:
-    """An example, and what is wrong with it."""
+    """An example, what is wrong with it, and where it comes from."""
 
     split: str
     key: str

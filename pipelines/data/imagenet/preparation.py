@@ -8,14 +8,18 @@ name. `train` is the rest.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lab.errors import DataError
+from pipelines.data import tables
 from pipelines.data.build import Prepared, Progress, build, silent
-from pipelines.data.imagenet.source import Located, find
+from pipelines.data.imagenet.classes import label_of, wnids
+from pipelines.data.imagenet.located import Located
+from pipelines.data.imagenet.source import find
+from pipelines.data.images import defects
 from pipelines.data.plan import IMAGES, Entry, Plan
 from pipelines.data.shards import Row
 
@@ -24,37 +28,40 @@ HELD_OUT = 128
 
 
 def prepare(root: str, source: str | None = None, progress: Progress = silent) -> Prepared:
-    """Writes ImageNet under `root` from the official tars or class folders in the folder `source`.
+    """Writes ImageNet under `root` from the folder `source`, in any of the forms of `source.FORMS`.
 
-    Raises DataError when the source is incomplete, has other classes, or holds a file that is no image.
+    Raises DataError when the source is incomplete, has other classes, or holds images that cannot be decoded:
+    all of them are named (see `unreadable`).
     """
-    return build(root, "imagenet", VERSION, lambda: _plan(source), progress=progress)
+    with tables.scratch(root, "imagenet") as scratch, defects.quiet():
+        plan = partial(_plan, source, scratch, progress)
+        return build(root, "imagenet", VERSION, plan, progress=progress)
 
 
-def _plan(source: str | None) -> Plan:
+def _plan(source: str | None, scratch: Path, progress: Progress) -> Plan:
     if source is None:
         raise DataError(
-            "imagenet is made from the official tars or a folder of images by class; "
+            "imagenet is made from the official tars, folders of images by class, Parquet or webdataset; "
             "run: lab data prepare imagenet --source FOLDER"
         )
-    training, official = find(Path(source))
+    training, official, remarks = find(Path(source), scratch, progress)
     train, validation = _hold_out(training)
     splits = {"train": train, "validation": validation, "test": official}
-    labels = tuple(sorted({image.wnid for image in training}))
-    index = {wnid: label for label, wnid in enumerate(labels)}
-    listing = sorted((split, _key(i), i.size) for split, images in splits.items() for i in images)
+    listing = sorted((split, i.key, i.at.size) for split, images in splits.items() for i in images)
     return Plan(
         source=hashlib.sha256(repr(listing).encode()).hexdigest()[:16],
-        labels=labels,
+        labels=wnids(),
         schema=IMAGES,
-        splits={split: [Entry(_key(i), i.size, i) for i in images] for split, images in splits.items()},
-        row=lambda entry: {
-            "key": entry.key,
-            "label": index[entry.origin.wnid],
-            "image": entry.origin.read(),
-        },
-        remark=_remark,
+        splits={split: [Entry(i.key, i.at.size, i) for i in images] for split, images in splits.items()},
+        row=_row,
+        remark=lambda row: defects.remark(row["image"], f"image {row['key']}"),
+        remarks=remarks,
     )
+
+
+def _row(entry: Entry) -> Row:
+    image: Located = entry.origin
+    return {"key": entry.key, "label": label_of(image.wnid), "image": image.at.read()}
 
 
 def _hold_out(images: Sequence[Located]) -> tuple[list[Located], list[Located]]:
@@ -65,24 +72,8 @@ def _hold_out(images: Sequence[Located]) -> tuple[list[Located], list[Located]]:
     train: list[Located] = []
     validation: list[Located] = []
     for members in classes.values():
-        ordered = sorted(members, key=lambda image: hashlib.sha256(_key(image).encode()).digest())
+        ordered = sorted(members, key=lambda image: hashlib.sha256(image.key.encode()).digest())
         held = max(1, len(members) // HELD_OUT) if len(members) > 1 else 0
         validation += ordered[:held]
         train += ordered[held:]
     return train, validation
-
-
-def _key(image: Located) -> str:
-    return f"{image.wnid}/{Path(image.name).stem}"
-
-
-def _remark(row: Row) -> str | None:
-    """What is unusual about an image: ImageNet has CMYK and grey JPEGs, and a PNG named .JPEG."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(row["image"])) as image:
-            kind = f"{image.format} {image.mode}"
-    except (OSError, SyntaxError, ValueError):
-        raise DataError(f"image {row['key']} in the source of imagenet is no image: copy it again.") from None
-    return None if kind == "JPEG RGB" else kind

@@ -1,163 +1,97 @@
-"""ImageNet as people hold it: the official tars, or folders by class. Nothing is extracted.
-
-    SOURCE/ILSVRC2012_img_train.tar           1,000 tars, one per class, of <wnid>_<n>.JPEG
-    SOURCE/ILSVRC2012_img_val.tar             ILSVRC2012_val_00000001.JPEG ... 00050000.JPEG
-    SOURCE/ILSVRC2012_devkit_t12.tar.gz       what the validation images are of
-or
-    SOURCE/train/<wnid>/*    SOURCE/val/<wnid>/*    (val may be flat, beside the devkit)
-
-A label is the place of the class among the sorted WordNet ids. The devkit numbers classes otherwise
-(ILSVRC2012_ID), and its ground truth counts from 1: taking one for the other gives every image a wrong
-label that looks right.
-"""
+"""ImageNet in whichever form people hold it: the form is found, and every image with its class."""
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import DataError
+from pipelines.data.build import Progress, silent
+from pipelines.data.imagenet import folders, hugging_face, tars, webdataset
+from pipelines.data.imagenet.classes import CLASSES, wnids
+from pipelines.data.imagenet.located import Located
 
-TRAIN, VALIDATION, DEVKIT = (
-    "ILSVRC2012_img_train.tar",
-    "ILSVRC2012_img_val.tar",
-    "ILSVRC2012_devkit_t12.tar.gz",
+FORMS = (tars, folders, hugging_face, webdataset)
+OFFICIAL = {"training": 1_281_167, "validation": 50_000}
+"""How many images the whole set has."""
+
+_STRANGERS = (
+    (r".*\.tfrecord.*|.*-\d{5}-of-\d{5}", "TFDS or TensorFlow records"),
+    (r".*\.(zip|7z|rar)", "an archive to be unpacked first"),
+    (r".*\.beton", "FFCV files"),
+    (r".*\.(mdb|lmdb)", "an LMDB"),
+    (r"ILSVRC2012_img_test.*", "the test images, which have no labels"),
+    (r"n\d{8}(\.tar)?", "classes outside of a folder train/"),
+    (r"(fall11|winter21).*", "ImageNet-21k"),
 )
-CLASSES = 1000
-_WNID = re.compile(r"n\d{8}")
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
-    """The bytes of one image: of a whole file, or inside a tar."""
+def find(
+    source: Path, scratch: Path, progress: Progress = silent
+) -> tuple[list[Located], list[Located], Mapping[str, int]]:
+    """(training images, official validation images, what is to be remarked) in whichever form `source` holds.
 
-    wnid: str
-    name: str
-    path: Path
-    offset: int
-    size: int
-
-    def read(self) -> bytes:
-        """Raises DataError when the file has become shorter since it was listed, OSError when it cannot
-        be read.
-        """
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            data = file.read(self.size)
-        if len(data) != self.size:
-            raise DataError(f"{self.path} ends inside {self.name}: it is cut short; copy it again.")
-        return data
-
-
-def find(source: Path) -> tuple[list[Located], list[Located]]:
-    """(training images, official validation images) in whichever form `source` holds them.
-
-    Raises DataError: neither form is there, a file is missing or cut short, or the classes are not the 1,000.
+    Parquet is unpacked into `scratch`. Raises DataError: none of the forms is there, a file is missing or cut
+    short, or the classes are not the 1,000.
     """
-    if (source / TRAIN).is_file():
-        train = list(_train_tar(source / TRAIN))
-        validation = _official(list(_members(_there(source / VALIDATION))), source)
-    elif (source / "train").is_dir():
-        train = list(_folders(source / "train"))
-        flat = [Located("", f.name, f, 0, f.stat().st_size) for f in _files(_there(source / "val"))]
-        validation = _official(flat, source) if flat else list(_folders(source / "val"))
-    else:
-        raise DataError(f"{source} holds neither {TRAIN} nor a folder train/: name the folder that does.")
-    _check_classes(source, train, validation)
-    return train, validation
-
-
-def _train_tar(path: Path) -> Iterator[Located]:
-    for inner in _members(path):
-        yield from _members(path, wnid=Path(inner.name).stem, start=inner.offset, size=inner.size)
-
-
-def _members(path: Path, wnid: str = "", start: int = 0, size: int | None = None) -> Iterator[Located]:
-    """The files in a tar, or in the tar of `size` bytes that begins at `start` inside another one."""
-    end = path.stat().st_size if size is None else start + size
-    where = f"{path}, {wnid}.tar" if wnid else str(path)
-    with path.open("rb") as file:
-        file.seek(start)
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                for member in tar:
-                    if member.offset_data + member.size > end:
-                        raise DataError(f"{where} ends inside {member.name}: it is cut short; copy it again.")
-                    if member.isfile():
-                        yield Located(wnid, Path(member.name).name, path, member.offset_data, member.size)
-        except tarfile.TarError as fault:
-            raise DataError(f"{where} is not a readable tar: {fault}.") from None
-
-
-def _folders(path: Path) -> Iterator[Located]:
-    for folder in sorted(each for each in path.iterdir() if each.is_dir()):
-        for file in _files(folder):
-            yield Located(folder.name, file.name, file, 0, file.stat().st_size)
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-
-
-def _there(path: Path) -> Path:
-    if not path.exists():
-        raise DataError(f"{path} is missing: put it beside the training images.")
-    return path
-
-
-def _official(images: list[Located], source: Path) -> list[Located]:
-    """The validation images with their classes, which the devkit lists in the order of the file names."""
-    wnids = _ground_truth(_there(source / DEVKIT))
-    if len(images) != len(wnids):
+    if not source.is_dir():
+        wrong = "a file: name the folder it is in" if source.exists() else "not there"
+        raise DataError(f"--source {source} is {wrong}.")
+    forms = [form for form in FORMS if form.held(source)]
+    if not forms:
         raise DataError(
-            f"{source} has {len(images):,} validation images, {DEVKIT} has {len(wnids):,} labels for them."
+            f"{source} holds {_described(source)}; imagenet is made from {_expected()}: name the folder that "
+            "holds one of them."
         )
-    ordered = sorted(images, key=lambda image: image.name)
-    return [Located(wnid, i.name, i.path, i.offset, i.size) for i, wnid in zip(ordered, wnids, strict=True)]
+    if len(forms) > 1:
+        held = " and ".join(form.WHAT for form in forms)
+        raise DataError(f"{source} holds {held}: name a folder with one of them.")
+    train, validation = forms[0].images(source, scratch, progress)
+    _require_classes(source, train, validation)
+    return train, validation, differences(len(train), len(validation))
 
 
-def _ground_truth(devkit: Path) -> list[str]:
-    """WordNet id of each validation image. Only ids 1 to 1,000 of the devkit are classes, the others
-    their parents.
+def differences(training: int, validation: int) -> dict[str, int]:
+    """What to remark of the numbers of images: nothing of the whole set. A part of it can be wanted, and is
+    prepared; but it is told.
     """
-    from scipy.io import loadmat
-
-    files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(devkit, "r:gz") as tar:
-            for member in tar:
-                if Path(member.name).name in {"meta.mat", "ILSVRC2012_validation_ground_truth.txt"}:
-                    files[Path(member.name).name] = _content(tar, member)
-            synsets = loadmat(io.BytesIO(files["meta.mat"]), squeeze_me=True)["synsets"]
-            wnid = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}
-            numbers = files["ILSVRC2012_validation_ground_truth.txt"].split()
-            return [wnid[int(number)] for number in numbers]
-    except (tarfile.TarError, EOFError, KeyError, ValueError) as fault:
-        raise DataError(f"{devkit} is not the devkit, or it is cut short ({fault!r}).") from None
+    remarks = {}
+    for kind, found in (("training", training), ("validation", validation)):
+        official = OFFICIAL[kind]
+        if found < official:
+            remarks[f"{kind} images missing of the official {official:,}"] = official - found
+        if found > official:
+            remarks[f"{kind} images more than the official {official:,}"] = found - official
+    return remarks
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    if file is None:
-        raise KeyError(member.name)
-    return file.read()
-
-
-def _check_classes(source: Path, train: list[Located], validation: list[Located]) -> None:
-    found = {image.wnid for image in train}
-    strangers = sorted(name for name in found if not _WNID.fullmatch(name))
-    if strangers:
+def _require_classes(source: Path, train: Sequence[Located], validation: Sequence[Located]) -> None:
+    """Labels are right only if the classes are."""
+    known, found = set(wnids()), {image.wnid for image in train}
+    for wnid in sorted(found | {image.wnid for image in validation}):
+        if not re.fullmatch(r"n\d{8}", wnid):
+            raise DataError(
+                f"{source}: {wnid!r} is no WordNet id like n01440764; take it out of the classes."
+            )
+        if wnid not in known:
+            raise DataError(f"{source}: {wnid} is not one of ImageNet's {CLASSES:,} classes; take it out.")
+    if missing := sorted(known - found):
         raise DataError(
-            f"{source}: {strangers[0]!r} is no WordNet id like n01440764; take it out of the classes."
+            f"{source} has training images of {len(found):,} classes, ImageNet has {CLASSES:,}: "
+            f"{missing[0]} is missing."
         )
-    if len(found) != CLASSES:
-        raise DataError(f"{source} has training images of {len(found):,} classes, ImageNet has {CLASSES:,}.")
-    unknown = sorted({image.wnid for image in validation} - found)
-    if unknown:
-        raise DataError(
-            f"{source}: validation images of {unknown[0]!r}, of which there are no training images."
-        )
+
+
+def _described(source: Path) -> str:
+    names = sorted(each.name for each in source.iterdir() if not each.name.startswith("."))
+    for pattern, what in _STRANGERS:
+        if found := [name for name in names if re.fullmatch(pattern, name)]:
+            return f"{what} ({found[0]})"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}" if names else "nothing"
+
+
+def _expected() -> str:
+    *most, last = (form.WHAT for form in FORMS)
+    return f"{', '.join(most)}, or {last}"

@@ -15,8 +15,8 @@ from torch import Tensor
 from lab.errors import SpecError
 from perceiver import Pixels
 from pipelines.data.counter import Draws
+from pipelines.data.imagenet.classes import CLASSES
 from pipelines.data.imagenet.preparation import VERSION
-from pipelines.data.imagenet.source import CLASSES
 from pipelines.data.images import crops
 from pipelines.data.images.colour import Colour
 from pipelines.data.images.decode import decode
@@ -50,7 +50,9 @@ class ImageNet:
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
-            raise SpecError(f"ImageNet.resolution is in pixels and must be 1 or more, got {self.resolution}.")
+            raise SpecError(
+                f"{type(self).__name__}.resolution is in pixels and must be 1 or more, got {self.resolution}."
+            )
         if self.crop not in ("inception", "centre"):
             raise SpecError(f"{type(self).__name__}.crop must be 'inception' or 'centre', got {self.crop!r}.")
 
@@ -81,7 +83,7 @@ class ImageNet:
 
     def decode(self, row: Row, draws: Draws | None) -> tuple[NDArray[np.uint8], int]:
         """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming a damaged image."""
-        pixels = decode(row["image"], f"image {row['key']} of imagenet")
+        pixels = decode(row["image"], f"image {row['key']} of {self.name}")
         pixels = self._augmented(pixels, draws) if draws else cropped(pixels, crops.centre(*_size(pixels)))
         return resized(pixels, self.resolution, self.resolution), row["label"]
 

@@ -20,12 +20,16 @@ def decode(data: bytes | memoryview, image: str) -> NDArray[np.uint8]:
     16-bit grey keeps its upper 8 bits. A file that ends too early is refused, not filled up. What
     libjpeg-turbo only warns of, Pillow decides on: it reads a scan with flipped bits as well as it can.
     """
-    pixels = _jpeg(data, image) if bytes(data[:2]) == b"\xff\xd8" else None
+    pixels = sound_jpeg(data, image)
     return _other(data, image) if pixels is None else pixels
 
 
-def _jpeg(data: bytes | memoryview, image: str) -> NDArray[np.uint8] | None:
-    """None for what is no JPEG or has any defect."""
+def sound_jpeg(data: bytes | memoryview, image: str) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG; None for what is no JPEG or has any defect. Raises DataError for too large a
+    one.
+    """
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
     import simplejpeg
 
     try:
