@@ -1,4 +1,4 @@
-"""Sound in its own encoding as samples: all of it, or any stretch without decoding the rest.
+"""Sound in its own encoding as samples: any stretch of it, without decoding the rest.
 
 wav, flac, mp3, ogg and opus are read by libsndfile, everything else (the sound of an mp4) by FFmpeg.
 """
@@ -31,8 +31,7 @@ def segment(data: Encoded, start: int, samples: int) -> Samples:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             wanted = max(0, min(samples, sound.frames - start))
             if wanted:
-                sound.seek(start)
-                read = sound.read(wanted, dtype="float32", always_2d=True)
+                read = _read(sound, start, wanted)
                 if len(read) < wanted:
                     raise DataError(f"it breaks off at sample {start + len(read)} of {sound.frames}.")
                 mono[:wanted] = downmixed(read)
@@ -52,8 +51,8 @@ def stretch(data: Encoded, begin: float, seconds: float) -> tuple[Samples, int]:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             rate = int(sound.samplerate)
-            sound.seek(min(round(begin * rate), sound.frames))
-            return downmixed(sound.read(round(seconds * rate), dtype="float32", always_2d=True)), rate
+            start = min(round(begin * rate), sound.frames)
+            return downmixed(_read(sound, start, round(seconds * rate))), rate
     except (soundfile.SoundFileError, RuntimeError):
         with media.opened(data) as container:
             if not container.streams.audio:
@@ -70,6 +69,15 @@ def length(data: Encoded) -> float:
     except (soundfile.SoundFileError, RuntimeError):
         with media.opened(data) as container:
             return float((container.duration or 0) / 1_000_000)
+
+
+def _read(sound: Any, start: int, samples: int) -> NDArray[np.float32]:
+    """(samples, channels) or as many as there are."""
+    # libsndfile goes to a wrong place in MP3: there all before it is decoded too, in one piece.
+    if sound.format == "MP3":
+        return np.asarray(sound.read(start + samples, dtype="float32", always_2d=True))[start:]
+    sound.seek(start)
+    return np.asarray(sound.read(samples, dtype="float32", always_2d=True))
 
 
 def _track(container: Any, stream: Any, begin: float, seconds: float) -> tuple[Samples, int]:

@@ -1,9 +1,9 @@
 """Video as it is stored: what makes 32 frames from anywhere cheap enough to feed a GPU.
 
-H.264 at 25 frames a second (docs/paper.md section 1.7), the shorter side 256 pixels, a key frame every 16
-frames, no frames that wait for later ones, no arithmetic coding and no deblocking. A random clip then decodes
-7.5 frames on average that nobody looks at, where the 250 between the key frames of usual files cost over 100.
-All but the rate is assumed; evaluation crops 224 of the 256 pixels.
+H.264 at 25 frames a second (docs/paper.md section 1.7), the shorter side 256 pixels at most, a key frame
+every 16 frames, no frames that wait for later ones, no arithmetic coding and no deblocking. A random clip
+then decodes 7.5 frames on average that nobody looks at, where the 250 between the key frames of usual files
+cost over 100. All but the rate is assumed; evaluation crops 224 of the 256 pixels.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _colours(frame: Any) -> dict[str, Any]:
 
 
 def _size(frame: Any) -> tuple[int, int]:
-    """(width, height) with square pixels, the shorter side SIDE, both even."""
+    """(width, height) with square pixels, the shorter side SIDE at most, both even."""
     width, height = frame.width, frame.height
-    scale = SIDE / min(width, height)
+    scale = min(1, SIDE / min(width, height))
     return 2 * round(width * scale / 2), 2 * round(height * scale / 2)
