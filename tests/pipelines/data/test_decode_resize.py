@@ -72,6 +72,7 @@ def test_the_layout_in_memory_does_not_matter() -> None:
     frozen.flags.writeable = False
     assert (resized(planes, 100, 90) == resized(NOISE, 100, 90)).all()
     assert (resized(frozen, 100, 90) == resized(NOISE, 100, 90)).all()
+    assert resized(cropped(NOISE, (3, 5, 90, 70)), 100, 90).flags.c_contiguous
 
 
 def test_a_mirror_image_is_pillow_s() -> None:
