@@ -141,6 +141,9 @@ def _resources(parser: Parser) -> None:
         help="examples per worker at a time, gradients accumulating; auto: as many as its memory holds",
     )
     parser.add_argument("--compile", action="store_true", help="the model through torch.compile")
+    parser.add_argument(
+        "--sharded", action="store_true", help="weights and moments spread over the workers (FSDP2)"
+    )
 
 
 def _integer_or_word(text: str) -> int | str:
@@ -160,6 +163,7 @@ def _flags() -> list[str]:
         "--concurrent",
         "--micro-batch",
         "--compile",
+        "--sharded",
         "--seeds",
         "--trials",
         "--dry-run",

@@ -170,6 +170,8 @@ def test_the_shell_refuses_an_impossible_size_in_one_line(capsys):
     ("change", "message"),
     [
         ({"micro_batch": 0}, "--micro-batch must be 1 or more, or auto, got 0"),
+        ({"sharded": True, "micro_batch": "auto"}, "give --micro-batch a number"),
+        ({"sharded": True, "compile": True}, "--sharded and --compile are not tested together: choose one"),
         ({"micro_batch": "most"}, "--micro-batch is a number of examples or auto, got 'most'"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from lab import Evaluation, Sgd, Steps, Tagging
 from lab.errors import Interrupted
@@ -20,6 +21,7 @@ from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import seed_step
 from lab.train.run import train
+from lab.train.sharding import stacked
 from tests.lab.toy import RICH, Ledger, ToyData, stop_after, toy_spec
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +50,11 @@ def main(rank: int, world: int, port: int, experiment: str, storage: str, stops:
             train(
                 {"rich": RICHER, "tags": TAGS}.get(experiment, SMOOTH),
                 data_root="", storage=storage, sink=ledger, group=Group(rank, world), **options,
-                execution=Execution(micro_batch=2 if experiment == "pieces" else None),
+                execution={
+                    "pieces": Execution(micro_batch=2),
+                    "sharded": Execution(sharded=True),
+                    "sharded pieces": Execution(sharded=True, micro_batch=2),
+                }.get(experiment, Execution()),
             )  # fmt: skip
     if rank == 0:
         print(json.dumps([[*key, value] for key, value in ledger.curve().items()]))
@@ -103,6 +109,24 @@ def test_three_workers_rank_the_examples_that_one_ranks(tmp_path):
     together = run(3, "tags", tmp_path / "3")
     assert together == pytest.approx(alone.curve(), rel=1e-4)
     assert ("test/map", 20) in together
+
+
+@pytest.mark.parametrize("experiment", ["sharded", "sharded pieces"])
+def test_two_workers_that_share_the_weights_out_train_the_model_that_one_trains(tmp_path, experiment):
+    """Interrupted on the way; the checkpoint is whole, so that any number of workers can go on from it."""
+    alone = Ledger()
+    train(SMOOTH, data_root="", storage=str(tmp_path / "1"), sink=alone)
+    together = run(2, experiment, tmp_path / "2", stops=[17])
+    assert together == pytest.approx(alone.curve(), rel=1e-4)
+    one, two = (CheckpointStore(str(tmp_path / world), SMOOTH.digest).latest() for world in "12")
+    for mine, theirs in ((one.model, two.model), (one.optimizer, two.optimizer)):
+        torch.testing.assert_close(theirs, mine, rtol=1e-4, atol=1e-6)
+
+
+def test_the_layers_of_a_stack_are_gathered_one_at_a_time_and_shared_ones_once():
+    layers = [nn.Sequential(nn.Linear(2, 2), nn.ModuleList([nn.Linear(2, 2)])) for _ in range(3)]
+    model = nn.Sequential(nn.Linear(2, 2), nn.ModuleList([layers[0], layers[1], layers[1]]), layers[2])
+    assert list(stacked(model)) == [layers[0], layers[1], layers[2][1][0]]
 
 
 def test_two_workers_interrupted_by_either_end_with_the_same_bits(tmp_path):

@@ -111,7 +111,9 @@ def wanted(arguments: argparse.Namespace) -> Resources:
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         concurrent=arguments.concurrent,
-        execution=Execution(micro_batch=arguments.micro_batch, compile=arguments.compile),
+        execution=Execution(
+            micro_batch=arguments.micro_batch, compile=arguments.compile, sharded=arguments.sharded
+        ),
     )
 
 

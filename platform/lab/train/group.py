@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from lab.spec import Shard
 
@@ -44,7 +45,7 @@ class Group:
         Buffers are not broadcast with every forward pass, which would send all position encodings again and
         again; see `share_buffers`.
         """
-        if self.world == 1:
+        if self.world == 1 or isinstance(model, FSDPModule):
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(
@@ -53,6 +54,8 @@ class Group:
 
     def speaking(self, model: nn.Module, aloud: bool) -> AbstractContextManager[None]:
         """Where a backward pass of the wrapped `model` exchanges gradients only if `aloud`."""
+        if isinstance(model, FSDPModule):
+            model.set_requires_gradient_sync(aloud)
         if aloud or not isinstance(model, nn.parallel.DistributedDataParallel):
             return nullcontext()
         return model.no_sync()

@@ -23,6 +23,7 @@ from lab.tasks import Ranking
 from lab.train.group import Group
 from lab.train.micro_batch import largest_that_fits, pieces
 from lab.train.plan import Plan
+from lab.train.sharding import spread
 from lab.train.state import Training
 
 LOOK_EVERY = 20
@@ -210,12 +211,14 @@ def evaluate(model: nn.Module, plan: Plan, source: Source, group: Group, after: 
     """
     group.share_buffers(model)
     model.eval()
-    return {
+    found = {
         f"{split}/{name}": value
         for split in plan.splits(after)
         for name, value in measure(model, plan.spec, source, group, split).items()
         if (split, name) != ("train", "loss")
     }
+    spread(model)
+    return found
 
 
 def measure(

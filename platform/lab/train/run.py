@@ -50,8 +50,8 @@ def train(
     CheckpointError, Diverged, Interrupted.
     """
     source = spec.data.open(data_root)
-    plan = Plan.of(spec, source)
-    training, journal = Training.begin(spec, group.device), Journal(plan)
+    plan, shards = Plan.of(spec, source), group.world if execution.sharded else 1
+    training, journal = Training.begin(spec, group.device, shards=shards), Journal(plan)
     keeper = Keeper(
         CheckpointStore(storage, spec.digest),
         training,
@@ -110,7 +110,7 @@ class Keeper:
     def __call__(self, step: int) -> bool:
         total = self.journal.plan.total_steps
         stopping = step < total and self._asked_to_stop(step)
-        if not (stopping or step == total or monotonic() - self.last >= self.pause):
+        if not (stopping or step == total or self._due(step)):
             return False
         self.write()
         if stopping:
@@ -119,14 +119,24 @@ class Keeper:
 
     def write(self) -> None:
         """Save now. The pause until the next time grows with what this costs."""
+        if not (self.group.leads or self.training.sharded):
+            return
+        begun = monotonic()
+        notes = self.journal.notes() | {FINGERPRINT: self.fingerprint}
+        require_finite(notes["loss"], self.training.step, self.journal.plan.spec)
+        checkpoint = self.training.capture(notes)
         if self.group.leads:
-            begun = monotonic()
-            notes = self.journal.notes() | {FINGERPRINT: self.fingerprint}
-            require_finite(notes["loss"], self.training.step, self.journal.plan.spec)
             self.sink.flush()
-            self.store.save(self.training.capture(notes))
-            self.last = monotonic()
-            self.pause = max(self.every, (self.last - begun) / SAVING_SHARE) if self.every else 0.0
+            self.store.save(checkpoint)
+        self.last = monotonic()
+        self.pause = max(self.every, (self.last - begun) / SAVING_SHARE) if self.every else 0.0
+
+    def _due(self, step: int) -> bool:
+        """By rank 0's clock, where all take part."""
+        due = monotonic() - self.last >= self.pause
+        if not self.training.sharded:
+            return due
+        return self._looks(step) and self.group.anyone(due and self.group.leads)
 
     def _require_same_data(self, checkpoint: Checkpoint) -> None:
         before = checkpoint.notes.get(FINGERPRINT, self.fingerprint)
@@ -139,5 +149,7 @@ class Keeper:
 
     def _asked_to_stop(self, step: int) -> bool:
         """Together, so that all stop after the same step; not every time where asking stalls the device."""
-        look = self.group.device.type == "cpu" or step % LOOK_EVERY == 0
-        return look and self.group.anyone(self.should_stop())
+        return self._looks(step) and self.group.anyone(self.should_stop())
+
+    def _looks(self, step: int) -> bool:
+        return self.group.device.type == "cpu" or step % LOOK_EVERY == 0

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from lab.errors import CheckpointError
 from lab.optim.build import build
 from lab.spec import ExperimentSpec
 from lab.train.checkpoint import Checkpoint
+from lab.train.sharding import part_of, shard, whole
 
 
 @dataclass
@@ -25,18 +27,26 @@ class Training:
     optimizer: Optimizer
     step: int = 0
 
+    @property
+    def sharded(self) -> bool:
+        """Whether it takes all workers to put a state together."""
+        return isinstance(self.model, FSDPModule)
+
     @classmethod
-    def begin(cls, spec: ExperimentSpec, device: torch.device) -> Training:
+    def begin(cls, spec: ExperimentSpec, device: torch.device, *, shards: int = 1) -> Training:
         """Freshly initialised from the seed; built on the CPU, so that every device begins with the same
-        weights."""
+        weights. `shards`: over how many workers they are then spread."""
         torch.manual_seed(spec.seed)
         model = spec.model.build().to(device)
+        if shards > 1:
+            shard(model, shards, device)
         return cls(model, build(spec.optimizer, model))
 
     def capture(self, notes: Mapping[str, Any]) -> Checkpoint:
-        """The state now, with JSON `notes` of the caller. Valid until the next step."""
+        """The state now, with JSON `notes` of the caller. Valid until the next step. All workers take part
+        where it is spread over them."""
         moments = {
-            f"{name}.{key}": value
+            f"{name}.{key}": whole(value)
             for name, weight in self.model.named_parameters()
             for key, value in self.optimizer.state.get(weight, {}).items()
             if isinstance(value, Tensor)
@@ -45,7 +55,8 @@ class Training:
             {key: value for key, value in group.items() if isinstance(value, int | float)}
             for group in self.optimizer.param_groups
         ]
-        return Checkpoint(self.step, dict(stored(self.model)), moments, {"optimizer": numbers, **notes})
+        weights = {name: whole(tensor) for name, tensor in stored(self.model)}
+        return Checkpoint(self.step, weights, moments, {"optimizer": numbers, **notes})
 
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -56,13 +67,13 @@ class Training:
             odd = ", ".join(sorted(here.keys() ^ checkpoint.model.keys())[:3])
             raise CheckpointError(f"the checkpoint of step {checkpoint.step} is of another model: {odd} ...")
         for name, tensor in here.items():
-            tensor.copy_(checkpoint.model[name])
+            tensor.copy_(part_of(checkpoint.model[name], tensor))
         weights = dict(self.model.named_parameters())
         for full_name, value in checkpoint.optimizer.items():
             name, _, key = full_name.rpartition(".")
             weight = weights[name]
             # torch keeps the count of steps on the CPU, wherever the weight is.
-            self.optimizer.state[weight][key] = value if key == "step" else value.to(weight.device)
+            self.optimizer.state[weight][key] = value if key == "step" else part_of(value, weight)
         for group, numbers in zip(self.optimizer.param_groups, checkpoint.notes["optimizer"], strict=True):
             group.update(numbers)
         self.step = checkpoint.step
