@@ -16,12 +16,17 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from sklearn.metrics import average_precision_score
 
-from lab import codec
+from lab import AdamW, Evaluation, ExperimentSpec, Steps, Tagging, codec
 from lab.clips import averaged
 from lab.errors import DataError, SpecError
 from lab.spec import Batch, Dataset, Shard
-from perceiver import PerceiverConfig, variants
+from lab.train.group import Group
+from lab.train.loop import Evaluated, events
+from lab.train.plan import Plan as TrainingPlan
+from lab.train.state import Training
+from perceiver import Fourier, Fusion, Modality, PerceiverConfig, Spectrogram, Video, variants
 from pipelines.data import AudioSet, contact_sheet, describe
 from pipelines.data.audio.log_mel import LogMel
 from pipelines.data.audio.raw import RawAudio
@@ -202,6 +207,36 @@ def test_every_example_is_averaged_once_over_any_workers_and_ragged_batches(
     expected = (starts + (61_440 - 1) / 2).mean() / 2**20
     assert sorted(found) == list(range(7))
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-5)
+
+
+def test_an_experiment_on_it_is_measured_by_the_averaged_clips_of_each_example(tmp_path: Path) -> None:
+    """Against scikit-learn, on probabilities averaged here; clips of other lengths have other contents."""
+    root = shelved(tmp_path, [clip(str(i), frames=40 + 20 * i, labels=(i % 3, 3)) for i in range(7)])
+    data = AudioSet(LogMel(), SMALL, clips=3)
+    audio = Modality("audio", Spectrogram(60, 80, Fourier(2, 4800)))
+    video = Modality("video", Video(32, 16, 16, positions=Fourier(2, (16, 2, 2))), dropout=0.3)
+    spec = ExperimentSpec(
+        model=tiny(replace(variants.audioset_mel_video(), inputs=Fusion((audio, video)))),
+        data=data,
+        task=Tagging(),
+        optimizer=AdamW(lr=0.03),
+        duration=Steps(2),
+        batch_size=3,
+        evaluation=Evaluation(every=Steps(2), splits=("train",), batch_size=2),
+    )
+    source = data.open(root)
+    training = Training.begin(spec, torch.device("cpu"))
+    *_, last = events(training, TrainingPlan.of(spec, source), source, Group())
+    assert isinstance(last, Evaluated)
+
+    everything = source.examples("train", np.arange(7))
+    spans = [{name: part[:, k] for name, part in everything.inputs.items()} for k in range(3)]
+    with torch.no_grad():
+        scores = np.mean([training.model(span).sigmoid().numpy() for span in spans], axis=0)[:, :4]
+    assert np.diff(np.sort(scores[:, :3], axis=0), axis=0).min() > 1e-6, "a tie, which rounding would break"
+    expected = average_precision_score(everything.targets[:, :4].numpy(), scores)
+    assert last.metrics["train/map"] == pytest.approx(expected)
+    assert last.metrics["train/map_classes"] == 4
 
 
 def test_targets_have_a_one_for_each_label(root: str) -> None:
