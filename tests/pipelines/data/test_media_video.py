@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -185,9 +186,13 @@ def test_an_mp4_that_is_cut_short_is_refused() -> None:
         read.frames(data[: len(data) // 2], 0, 4)
 
 
-def test_a_playlist_named_like_a_video_opens_no_other_file(tmp_path: Any) -> None:
-    other = tmp_path / "secret.ts"
-    other.write_bytes(mp4(PICTURES[:5], kind="mpegts"))
-    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n"
+def test_a_list_of_files_named_like_a_video_opens_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.mp4").write_bytes(mp4(PICTURES[:5]))
+    listing = b"ffconcat version 1.0\nfile other.mp4\n"
+    with av.open(io.BytesIO(listing)) as container:
+        assert len(list(container.decode(video=0))) == 5
     with pytest.raises(DataError, match="it cannot be decoded"):
-        read.frames(playlist.encode(), 0, 1)
+        read.frames(listing, 0, 1)
