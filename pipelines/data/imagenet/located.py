@@ -15,9 +15,6 @@ class Located:
     name: str
     at: Payload
 
-    def __str__(self) -> str:
-        return str(self.at)
-
     @property
     def key(self) -> str:
         """`n01440764/n01440764_10026`, in every form that keeps the official names."""

@@ -7,8 +7,6 @@ name. `train` is the rest.
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,8 +18,8 @@ from pipelines.data.imagenet.classes import label_of, wnids
 from pipelines.data.imagenet.located import Located
 from pipelines.data.imagenet.source import find
 from pipelines.data.images import defects
-from pipelines.data.plan import IMAGES, Entry, Plan
-from pipelines.data.shards import Row
+from pipelines.data.images.labelled import Labelled, held_out, plan
+from pipelines.data.plan import Plan
 
 VERSION = 1
 HELD_OUT = 128
@@ -34,8 +32,8 @@ def prepare(root: str, source: str | None = None, progress: Progress = silent) -
     all of them are named (see `unreadable`).
     """
     with tables.scratch(root, "imagenet") as scratch, defects.quiet():
-        plan = partial(_plan, source, scratch, progress)
-        return build(root, "imagenet", VERSION, plan, progress=progress)
+        planned = partial(_plan, source, scratch, progress)
+        return build(root, "imagenet", VERSION, planned, progress=progress)
 
 
 def _plan(source: str | None, scratch: Path, progress: Progress) -> Plan:
@@ -45,35 +43,9 @@ def _plan(source: str | None, scratch: Path, progress: Progress) -> Plan:
             "run: lab data prepare imagenet --source FOLDER"
         )
     training, official, remarks = find(Path(source), scratch, progress)
-    train, validation = _hold_out(training)
-    splits = {"train": train, "validation": validation, "test": official}
-    listing = sorted((split, i.key, i.at.size) for split, images in splits.items() for i in images)
-    return Plan(
-        source=hashlib.sha256(repr(listing).encode()).hexdigest()[:16],
-        labels=wnids(),
-        schema=IMAGES,
-        splits={split: [Entry(i.key, i.at.size, i) for i in images] for split, images in splits.items()},
-        row=_row,
-        remark=lambda row: defects.remark(row["image"], f"image {row['key']}"),
-        remarks=remarks,
-    )
+    splits = held_out(_labelled(training), {"validation": 1 / HELD_OUT}) | {"test": _labelled(official)}
+    return plan(splits, wnids(), remarks)
 
 
-def _row(entry: Entry) -> Row:
-    image: Located = entry.origin
-    return {"key": entry.key, "label": label_of(image.wnid), "image": image.at.read()}
-
-
-def _hold_out(images: Sequence[Located]) -> tuple[list[Located], list[Located]]:
-    """(train, validation): of each class the images whose names hash lowest are held out."""
-    classes: dict[str, list[Located]] = defaultdict(list)
-    for image in images:
-        classes[image.wnid].append(image)
-    train: list[Located] = []
-    validation: list[Located] = []
-    for members in classes.values():
-        ordered = sorted(members, key=lambda image: hashlib.sha256(image.key.encode()).digest())
-        held = max(1, len(members) // HELD_OUT) if len(members) > 1 else 0
-        validation += ordered[:held]
-        train += ordered[held:]
-    return train, validation
+def _labelled(images: Sequence[Located]) -> list[Labelled]:
+    return [Labelled(image.key, label_of(image.wnid), image.at) for image in images]
