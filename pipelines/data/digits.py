@@ -56,6 +56,10 @@ class Digits:
         return 10
 
     @property
+    def multi_label(self) -> bool:
+        return False
+
+    @property
     def columns(self) -> Sequence[str]:
         return ("label", "image")
 

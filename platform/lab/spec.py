@@ -109,6 +109,10 @@ class Dataset(Protocol):
     def num_classes(self) -> int:
         """Width of the targets."""
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example has any number of classes (`Tagging`), or one (`Classification`)."""
+
     def open(self, root: str) -> Source:
         """The prepared shards under `root`. Raises MissingDataset with the command that prepares them."""
 
@@ -160,6 +164,12 @@ class ExperimentSpec:
                 f"model has {self.model.num_outputs} outputs, {self.data.name} has {self.data.num_classes} "
                 f"classes: set model.num_classes to {self.data.num_classes}."
             )
+        if self.task.multi_label != self.data.multi_label:
+            raise SpecError(
+                f"an example of {self.data.name} has {_classes(self.data.multi_label)}, "
+                f"{type(self.task).__name__} is for {_classes(self.task.multi_label)}: "
+                f"set task=lab.{'Tagging' if self.data.multi_label else 'Classification'}()."
+            )
 
     @cached_property
     def digest(self) -> str:
@@ -177,6 +187,10 @@ class ExperimentSpec:
     @classmethod
     def from_json(cls, text: str) -> Self:
         return codec.loads(cls, text)
+
+
+def _classes(multi_label: bool) -> str:
+    return "any number of classes" if multi_label else "one class"
 
 
 __all__ = [

@@ -24,6 +24,10 @@ class Tagging:
     many those are; `loss`, of the averaged probabilities, in nats per example.
     """
 
+    @property
+    def multi_label(self) -> bool:
+        return True
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn.functional import binary_cross_entropy_with_logits
 

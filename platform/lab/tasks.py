@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """A task as a value. Metrics are sums, so that they merge exactly over batches and workers."""
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether examples have any number of classes, or one each: what `Dataset.multi_label` must be."""
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(b,) one loss per example, in nats."""
 
@@ -50,6 +54,10 @@ class Classification:
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise SpecError(f"Classification.label_smoothing must be in [0, 1), got {self.label_smoothing}.")
+
+    @property
+    def multi_label(self) -> bool:
+        return False
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn.functional import cross_entropy

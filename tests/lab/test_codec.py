@@ -50,6 +50,7 @@ class Pixels:
 
     input_shape = (8, 8, 1)
     num_classes = 10
+    multi_label = False
 
     def open(self, root: str): ...
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from lab import Classification, Epochs, Evaluation, Tagging
-from lab.errors import DataError
+from lab.errors import DataError, SpecError
 from lab.tasks import Ranking
 from tests.lab.test_train_loop import run
 from tests.lab.toy import ToyData, toy_spec
@@ -101,3 +101,14 @@ def test_tags_are_learned_and_measured():
     _, found = run(spec)
     assert found[-1].metrics["validation/map"] > 0.7
     assert found[-1].metrics["validation/map_classes"] == 3
+
+
+def test_a_task_is_refused_for_examples_of_the_other_kind():
+    with pytest.raises(
+        SpecError, match=r"toy has one class, Tagging is for any number of classes: .*task=lab\.Classification"
+    ):
+        toy_spec(task=Tagging())
+    with pytest.raises(
+        SpecError, match=r"toy has any number of classes, Classification is for one class: .*task=lab\.Tagging"
+    ):
+        toy_spec(data=ToyData(tags=True), task=Classification())

@@ -96,6 +96,10 @@ class ToyData:
     def num_classes(self) -> int:
         return self.classes
 
+    @property
+    def multi_label(self) -> bool:
+        return self.tags
+
     def open(self, root: str) -> ToySource:
         if self.fault == "missing":
             raise MissingDataset(f"data set 'toy' is not under {root}: run `lab data prepare toy`.")

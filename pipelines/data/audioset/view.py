@@ -74,6 +74,10 @@ class AudioSet:
         return one_or_both(self._shapes)
 
     @property
+    def multi_label(self) -> bool:
+        return True
+
+    @property
     def columns(self) -> Sequence[str]:
         return ("key", "labels", "duration", "frames", *self._shapes)
 

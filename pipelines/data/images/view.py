@@ -55,6 +55,10 @@ class ImageView:
         return (self.resolution, self.resolution, 3)
 
     @property
+    def multi_label(self) -> bool:
+        return False
+
+    @property
     def columns(self) -> Sequence[str]:
         return ("key", "label", "image")
 

@@ -61,6 +61,10 @@ class ModelNet40:
         return len(CLASSES)
 
     @property
+    def multi_label(self) -> bool:
+        return False
+
+    @property
     def columns(self) -> Sequence[str]:
         return ("key", "label", "points")
 
