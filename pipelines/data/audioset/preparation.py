@@ -75,13 +75,13 @@ def plan(
     splits = {"train": train, "validation": validation, "test": listing.splits["test"]}
     found = {split: [clip for clip in clips if not clip.missing] for split, clips in splits.items()}
     coverage.require_all_classes(known, [clip.segment.labels for clip in found["train"]])
-    inventory = sorted(
-        (split, clip.segment.key, clip.segment.labels, recording.size(clip))
-        for split, clips in found.items()
-        for clip in clips
-    )
+    inventory = hashlib.sha256()
+    for split, clips in found.items():
+        for clip in sorted(clips, key=lambda clip: clip.segment.key):
+            what = (split, clip.segment.key, clip.segment.labels, recording.size(clip))
+            inventory.update(repr(what).encode())
     return Plan(
-        source=hashlib.sha256(repr(inventory).encode()).hexdigest()[:16],
+        source=inventory.hexdigest()[:16],
         labels=known.names,
         schema=CLIPS,
         splits={

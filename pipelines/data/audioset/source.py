@@ -83,7 +83,7 @@ def find(source: Path, classes: Classes, progress: Progress, scratch: Path) -> L
         listed = (
             (split, _joined(each, held)) for path, split in lists.items() for each in segments(path, classes)
         )
-    elif parquet := sorted(path for path in source.rglob("*.parquet") if path.name[0] != "."):
+    elif parquet := sorted(Path(path) for path in _walk(source) if path.endswith(".parquet")):
         listed = _tables(source, parquet, classes, progress, scratch)
     else:
         strong = sorted(source.rglob("*strong*.tsv"))
@@ -104,17 +104,27 @@ def _require_both(source: Path, splits: Iterable[str], names: str) -> None:
 def _files(source: Path) -> dict[str, list[tuple[str | None, str, Extent]]]:
     """Id -> (its begin as the name has it, ending, file) of all media files, the preferred first."""
     found: dict[str, list[tuple[str | None, str, Extent]]] = {}
-    for folder, _, names in os.walk(source):
-        for name in sorted(names):
-            stem, ending = os.path.splitext(name)  # noqa: PTH122 -- a Path for each of a million is slow
-            match = _NAME.fullmatch(stem) if ending.lower() in SOUND + VIDEO else None
-            if match:
-                path = os.path.join(folder, name)  # noqa: PTH118
-                file = Extent(path, os.stat(path).st_size)  # noqa: PTH116
-                found.setdefault(match["ytid"], []).append((match["begin"], ending.lower(), file))
+    for path in _walk(source):
+        stem, ending = os.path.splitext(os.path.basename(path))  # noqa: PTH119, PTH122 -- see Extent
+        match = _NAME.fullmatch(stem) if ending.lower() in SOUND + VIDEO else None
+        if match and os.path.exists(path):  # noqa: PTH110 -- links to files that are gone
+            file = Extent(path, os.stat(path).st_size)  # noqa: PTH116
+            found.setdefault(match["ytid"], []).append((match["begin"], ending.lower(), file))
     for files in found.values():
         files.sort(key=lambda file: (file[0] is None, (SOUND + VIDEO).index(file[1]), file[2].path))
     return found
+
+
+def _walk(source: Path) -> Iterator[str]:
+    """Every file below, in folders behind links too. Raises DataError for a folder that cannot be read: its
+    clips would be taken for missing.
+    """
+
+    def refuse(fault: OSError) -> None:
+        raise DataError(f"{fault.filename} cannot be read: {fault.strerror}.")
+
+    for folder, _, names in os.walk(source, onerror=refuse, followlinks=True):
+        yield from (os.path.join(folder, name) for name in names if name[0] != ".")  # noqa: PTH118
 
 
 def _joined(segment: Segment, held: Mapping[str, list[tuple[str | None, str, Extent]]]) -> Clip:

@@ -232,6 +232,26 @@ def test_the_manifest_names_the_list_of_test_clips(source: Path, tmp_path: Path)
     assert one["classes without a test clip"] == 2
 
 
+def test_a_split_whose_clips_are_all_unreadable_is_empty(source: Path, tmp_path: Path) -> None:
+    put(source, all_wavs(NAMINGS["id alone"]))
+    put(source, {"evalevaleva.wav": b"broken", "-eval_eval-.wav": b""})
+    manifest = prepare(source, tmp_path).manifest
+    assert (manifest.split("test").rows, manifest.split("test").files) == (0, ())
+    assert manifest.remarks["classes without a test clip"] == 4
+    assert prepare(source, tmp_path).already
+
+
+def test_clips_behind_links_are_found_and_links_to_nothing_are_missing(source: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    put(elsewhere, all_wavs(NAMINGS["id alone"]))
+    (source / "clips").symlink_to(elsewhere)
+    (elsewhere / "evalevaleva.wav").unlink()
+    (elsewhere / "evalevaleva.wav").symlink_to(tmp_path / "gone.wav")
+    manifest = prepare(source, tmp_path).manifest
+    assert manifest.remarks["test clips missing"] == 1
+    assert sum(split.rows for split in manifest.splits) == len(TRAIN + EVAL) - 1
+
+
 def test_sound_and_video_of_a_clip_are_stored_together(source: Path, tmp_path: Path) -> None:
     put(source, all_wavs(NAMINGS["start in seconds"]))
     film = [stripes(i) for i in range(50)]
@@ -256,7 +276,7 @@ def test_sound_and_video_of_a_clip_are_stored_together(source: Path, tmp_path: P
     assert stored["AbCdEfGhI_1_30000"]["frames"] == 50
     longer = stored["evalevaleva_5000"]
     assert (longer["frames"], longer["duration"]) == (25, pytest.approx(2.0, abs=0.05))
-    assert remarks == remarks | {"clips shorter than 10 s": 4, "clips without video, shorter than 10 s": 3}
+    assert dict(remarks) == dict(remarks) | {"clips shorter than 10 s": 4, "clips without video, shorter than 10 s": 3}
 
 
 def test_of_a_whole_video_only_the_segment_is_stored(source: Path, tmp_path: Path) -> None:
