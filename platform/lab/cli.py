@@ -90,6 +90,15 @@ def build_parser() -> Parser:
     _scale(sweep)
     _resources(sweep)
 
+    plan = command("plan", "plan", "What a sweep or a table would run and reuse, and what that costs")
+    plan.add_argument("name", help="a sweep, or the table it fills")
+    plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
+    plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
+    plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
+    plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
+    _scale(plan)
+    _resources(plan)
+
     tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
     tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
     tables.add_argument("--format", choices=["text", "md", "csv", "json", "html"], default="text")
@@ -167,6 +176,7 @@ def _flags() -> list[str]:
         "--seeds",
         "--trials",
         "--dry-run",
+        "--rate",
         "--format",
     ]
 

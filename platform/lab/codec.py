@@ -119,12 +119,16 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def difference(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
-    """Dotted path -> (old, new) wherever two specifications differ; `None` where a side has no such field."""
+    """Dotted path -> (old, new) wherever two specifications differ; `None` where a side has no such field.
+
+    Within a part that is of another kind only what both kinds have is told: that it is a ViT says the rest.
+    """
     before, after = flatten(old), flatten(new)
+    paths = [p for p in sorted(before.keys() | after.keys()) if before.get(p) != after.get(p)]
     return {
         path: (before.get(path), after.get(path))
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
+        for path in paths
+        if (path in before and path in after) or not any(path.startswith(f"{part}.") for part in paths)
     }
 
 

@@ -148,6 +148,13 @@ def test_the_difference_of_two_specifications_is_by_dotted_path(spec: Experiment
     assert codec.difference(spec, spec) == {}
 
 
+def test_a_part_of_another_kind_is_one_difference_and_not_one_for_each_of_its_fields(
+    spec: ExperimentSpec,
+) -> None:
+    changed = spec.override({"optimizer": AdamW(lr=0.5)})
+    assert set(codec.difference(spec, changed)) == {"optimizer", "optimizer.lr", "optimizer.eps"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
