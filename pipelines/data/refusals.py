@@ -9,7 +9,10 @@ import re
 from lab.errors import StorageUnavailable
 from lab.tracking.address import shown
 
-_AWS = re.compile(r"AWS Error (?P<code>\w+) during (?P<operation>\w+) operation:\s*(?P<words>.*)")
+_AWS = re.compile(
+    r"AWS Error (?P<code>\w+)(?P<status> \(HTTP status \d+\))? "
+    r"during (?P<operation>\w+) operation:(?P<words>.*)"
+)
 _NOISE = re.compile(r"\s*\(Request ID: [^)]*\)|; Details: .*|No response body\.?|curlCode: \d+,\s*")
 
 _CREDENTIALS = (
@@ -36,10 +39,10 @@ def unavailable(where: str, what: str, fault: Exception) -> StorageUnavailable:
     """The one line for `where`, which cannot be `what` (read, written, ...). No password is in it."""
     words = " ".join(shown(str(fault)).split())
     if found := _AWS.search(words):
-        code = found["code"]
         told = _NOISE.sub("", found["words"]).strip(" .:")
-        cause = f"{code} during {found['operation']}" + (f" ({told})" if told else "")
-        way_out = _WAYS_OUT.get(code, _CONNECTION)
+        cause = f"{found['code']}{found['status'] or ''} during {found['operation']}"
+        cause += f", {told}" if told else ""
+        way_out = _WAYS_OUT.get(found["code"], _CONNECTION)
     elif "allow_bucket_creation" in words:
         return no_bucket(where, words.split("'")[1])
     elif number := getattr(fault, "errno", None):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -108,13 +108,16 @@ class ShardReader:
         self._directory = directory
         self._file = file
         self._schema = schema
+        self._opening = Lock()
+        self._opened: tuple[Fetched, pq.FileMetaData] | None = None
+        self._fault: Exception | None = None
 
     def read(self, group: int, columns: Sequence[str]) -> RowGroup:
         """The examples of row group `group`, in one request. Raises CorruptShard naming the file and the row
         group, and StorageUnavailable when its bytes do not come.
         """
         try:
-            fetched, metadata = self._opened
+            fetched, metadata = self._open()
             window = fetched.window(*_extent(metadata, group, columns))
             parquet = pq.ParquetFile(window, metadata=metadata, page_checksum_verification=True)
             rows = RowGroup(parquet.read_row_group(group, columns=list(columns), use_threads=False))
@@ -129,8 +132,19 @@ class ShardReader:
             ) from None
         return rows
 
-    @cached_property
-    def _opened(self) -> tuple[Fetched, pq.FileMetaData]:
+    def _open(self) -> tuple[Fetched, pq.FileMetaData]:
+        """Once for all threads; what one of them has waited for in vain the others need not wait for."""
+        with self._opening:
+            if self._fault:
+                raise self._fault
+            try:
+                self._opened = self._opened or self._look()
+            except Exception as fault:
+                self._fault = fault
+                raise
+            return self._opened
+
+    def _look(self) -> tuple[Fetched, pq.FileMetaData]:
         fetched = Fetched(self._directory, self._file.name)
         opened = pq.ParquetFile(fetched.window())
         found = schema_text(opened.schema_arrow)

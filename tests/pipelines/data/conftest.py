@@ -70,6 +70,7 @@ class Shelf:
 
     root: Path
     schema: pa.Schema = SCHEMA
+    address: str = ""
 
     @property
     def folder(self) -> Path:
@@ -85,7 +86,7 @@ class Shelf:
         return build(str(self.root), "numbers", 1, lambda: plan(examples, **options))
 
     def open(self, *, threads: int = 1, view: Any = None) -> Stream:
-        return Stream.open(str(self.root), view or Numbers(threads), version=1)
+        return Stream.open(self.address or str(self.root), view or Numbers(threads), version=1)
 
 
 @pytest.fixture
