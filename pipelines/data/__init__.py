@@ -5,6 +5,8 @@ from pipelines.data.audio.raw import RawAudio
 from pipelines.data.audio.specaugment import SpecAugment
 from pipelines.data.audioset import AudioSet
 from pipelines.data.digits import Digits
+from pipelines.data.eventclips import EventClips
+from pipelines.data.folder import ImageFolder, Table
 from pipelines.data.imagenet import ImageNet
 from pipelines.data.images.colour import Colour
 from pipelines.data.images.mixing import Mixing
@@ -21,7 +23,9 @@ __all__ = [
     "AudioSet",
     "Colour",
     "Digits",
+    "EventClips",
     "Frames",
+    "ImageFolder",
     "ImageNet",
     "LogMel",
     "Manifest",
@@ -33,6 +37,7 @@ __all__ = [
     "RawAudio",
     "SpecAugment",
     "Stream",
+    "Table",
     "contact_sheet",
     "describe",
     "prepare",

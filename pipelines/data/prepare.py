@@ -1,27 +1,25 @@
 """Data sets by name: what `lab data` calls.
 
 The data set NAME is the module `pipelines/data/NAME.py`, which has `dataset()`, its specification as it is,
-`prepare(root, source, progress)`, and `VERSION`, to be raised when it prepares other bytes. There is no list
-to add it to.
+`prepare(root, source, progress)`, and `VERSION`, to be raised when it prepares other bytes. What is declared
+(see `folder`) has the last two itself. It may be in any package of the entry point group `lab.datasets`, or
+in a file of one's own, given by path; there is no list to add it to.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-import pipelines.data
-from lab.errors import DataError, MissingDataset, UnknownName
+from lab import catalog
+from lab.errors import DataError, MissingDataset, StorageUnavailable
 from pipelines.data import build, counter
 from pipelines.data import manifest as manifests
 from pipelines.data.build import Prepared, Progress, silent
@@ -33,8 +31,7 @@ from pipelines.data.stream import Stream
 
 def names() -> tuple[str, ...]:
     """Every data set that can be prepared."""
-    modules = [module.name for module in pkgutil.iter_modules(pipelines.data.__path__)]
-    return tuple(sorted(name for name in modules if _is_dataset(_import(name))))
+    return tuple(sorted(catalog.datasets()))
 
 
 def prepare(name: str, root: str, source: str | None = None, progress: Progress = silent) -> Prepared:
@@ -44,7 +41,9 @@ def prepare(name: str, root: str, source: str | None = None, progress: Progress 
     with the near miss, and DataError when the source or the storage fails; what is finished by then is
     kept.
     """
-    prepared: Prepared = _module(name).prepare(root, source, progress)
+    module = catalog.dataset(name)
+    make = module.prepare if hasattr(module, "prepare") else module.dataset().prepare
+    prepared: Prepared = make(root, source, progress)
     return prepared
 
 
@@ -53,8 +52,9 @@ def verify(root: str, name: str, progress: Progress = silent) -> Prepared:
 
     Raises MissingDataset, DataError naming a missing file, or CorruptShard naming the file and the row group.
     """
-    directory = Directory.at(root, name)
-    manifest = manifests.read(directory, _module(name).VERSION)
+    data, version = _declared(name)
+    directory = Directory.at(root, data.name)
+    manifest = manifests.read(directory, version)
     build.verify(directory, manifest, progress)
     return Prepared(manifest, directory.address, already=True)
 
@@ -63,11 +63,14 @@ def state(root: str, name: str) -> str:
     """`prepared`, `not prepared`, or `damaged` when files are missing or have other sizes; nothing more
     is read.
     """
-    directory = Directory.at(root, name)
+    data, version = _declared(name)
+    directory = Directory.at(root, data.name)
     try:
-        manifests.check_sizes(directory, manifests.read(directory, _module(name).VERSION))
+        manifests.check_sizes(directory, manifests.read(directory, version))
     except MissingDataset:
         return "not prepared"
+    except StorageUnavailable:
+        raise
     except DataError:
         return "damaged"
     return "prepared"
@@ -105,7 +108,7 @@ def describe(root: str, name: str) -> Description:
     for split in stream.manifest.splits:
         counts = Counter(stream.labels(split.name))
         balance[split.name] = {stream.manifest.labels[label]: counts[label] for label in sorted(counts)}
-    return Description(stream.manifest, Directory.at(root, name).address, balance)
+    return Description(stream.manifest, Directory.at(root, stream.manifest.name).address, balance)
 
 
 def contact_sheet(
@@ -114,7 +117,7 @@ def contact_sheet(
     """Writes a PNG of examples and returns its path: each as evaluation sees it, and below as two epochs
     see it.
     """
-    dataset, stream = _module(name).dataset(), _open(root, name)
+    dataset, stream = _declared(name)[0], _open(root, name)
     ids = counter.permutation(counter.key(seed), stream.size(split))[:count]
     rows = []
     for draw in (None, *(partial(Draws.of, seed, epoch) for epoch in range(2))):
@@ -127,8 +130,7 @@ def contact_sheet(
 
 def _open(root: str, name: str) -> Stream:
     """What is prepared, whatever choices an experiment would have to agree with."""
-    module = _module(name)
-    return Stream.open(root, module.dataset(), module.VERSION)
+    return Stream.open(root, *_declared(name))
 
 
 def _only(inputs: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
@@ -154,15 +156,8 @@ def _rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
 
 
-def _module(name: str) -> Any:
-    if name not in names():
-        raise UnknownName.among("data set", name, names())
-    return _import(name)
-
-
-def _import(name: str) -> ModuleType:
-    return importlib.import_module(f"{pipelines.data.__name__}.{name}")
-
-
-def _is_dataset(module: ModuleType) -> bool:
-    return hasattr(module, "dataset") and hasattr(module, "prepare")
+def _declared(name: str) -> tuple[Any, int]:
+    """(the data set, the version of what it is made by)"""
+    module = catalog.dataset(name)
+    data = module.dataset()
+    return data, module.VERSION if hasattr(module, "VERSION") else data.version

@@ -99,17 +99,27 @@ def datasets() -> dict[str, ModuleType]:
 
 
 def dataset(name: str) -> ModuleType:
-    """The module of the data set of that name. Raises UnknownName with the near miss."""
+    """The module of the data set of that name, or in a file of one's own. Raises UnknownName with the near
+    miss."""
+    if name.endswith(".py"):
+        module = load_file(name)
+        if not hasattr(module, "dataset"):
+            raise UnknownName(f"{name} has no function `dataset()`: define one.")
+        return module
     known = datasets()
     if name not in known:
-        raise UnknownName.among("data set", name, known)
+        raise UnknownName.among(
+            "data set", name, known, hint=" One in a file of your own is given by path, ./NAME.py."
+        )
     return known[name]
 
 
-def package(group: str) -> ModuleType:
-    """The first package of a group: where `lab tables` finds the code that builds tables."""
+def package(group: str, *, having: str = "__path__") -> ModuleType:
+    """The first package of a group that has this function: where `lab tables` finds the code that builds
+    tables."""
     for found in _packages(group):
-        return found
+        if hasattr(found, having):
+            return found
     raise UnknownName(
         f"no package declares the entry point group lab.{group}: install the project (`make install`)."
     )

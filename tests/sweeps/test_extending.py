@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 RECIPES = (ROOT / "docs" / "extending.md").read_text()
@@ -53,6 +54,36 @@ def test_the_sweep_of_the_page_has_its_four_cases(desk: Path) -> None:
     planned = lab(desk, "sweep", "./bands.py", "--dry-run")
     assert planned.stdout.count("bands=") >= 4, planned.stderr
     assert "4 runs: 0 on record, 4 to run" in planned.stdout
+
+
+@pytest.fixture
+def photos(desk: Path) -> Path:
+    """The desk with twelve photographs of each of the page's flowers."""
+    for label, kind in enumerate(("daisy", "rose", "tulip")):
+        (desk / "photos" / kind).mkdir(parents=True)
+        for number in range(12):
+            picture = Image.new("RGB", (40, 36), (80 * label, 10 * number, 255 - 80 * label))
+            picture.save(desk / "photos" / kind / f"{number}.jpg")
+    return desk
+
+
+FLOWERS = re.findall(r"^\$ lab (.*flowers\.py.*)$", RECIPES, flags=re.MULTILINE)
+
+
+def test_the_images_of_the_page_are_prepared_and_shown(photos: Path) -> None:
+    prepare, show, train = FLOWERS
+    prepared, shown = lab(photos, *prepare.split()), lab(photos, *show.split())
+    assert "flowers: prepared under" in prepared.stdout, prepared.stderr
+    assert "3 of 3 classes, 10 to 10 examples each" in shown.stdout, shown.stderr
+    assert lab(photos, "show", *train.split()[1:]).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_on_the_images_of_the_page(photos: Path) -> None:
+    prepare, _, train = FLOWERS
+    lab(photos, *prepare.split())
+    trained = lab(photos, *train.split())
+    assert re.search(r"test/top1 +\d", trained.stdout), trained.stdout + trained.stderr
 
 
 def test_every_command_of_the_page_is_a_command(desk: Path) -> None:

@@ -43,8 +43,8 @@ def plan(
 def held_out(images: Sequence[Labelled], shares: Mapping[str, float]) -> dict[str, list[Labelled]]:
     """The images by split: of each class, these shares are held out, and the rest is `train`.
 
-    Those whose names hash lowest go, so that an image keeps its split when others come or go. A class loses
-    at least one image to each split, while it has another one left.
+    Those whose names hash lowest go: the same names are split in the same way, whatever order they come in.
+    A class loses at least one image to each split, while it has another one left.
     """
     classes: dict[int, list[Labelled]] = {}
     for image in images:

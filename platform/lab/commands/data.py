@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab import catalog
 from lab.errors import UnknownName
@@ -12,7 +15,7 @@ from lab.settings import Settings
 
 def data(arguments: argparse.Namespace) -> None:
     """Do one action on one data set, or list them all."""
-    shelf = catalog.package("datasets")
+    shelf = catalog.package("datasets", having="contact_sheet")
     root = Settings.load().data
     if arguments.action == "list":
         for name, module in sorted(catalog.datasets().items()):
@@ -23,10 +26,22 @@ def data(arguments: argparse.Namespace) -> None:
         raise UnknownName(f"lab data {arguments.action} needs the name of a data set: {known}.")
     catalog.dataset(arguments.dataset)
     if arguments.action == "prepare":
-        print(shelf.prepare(arguments.dataset, root, source=arguments.source))
+        print(_counted(partial(shelf.prepare, arguments.dataset, root, arguments.source)))
     elif arguments.action == "verify":
-        print(shelf.verify(root, arguments.dataset))
+        print(_counted(partial(shelf.verify, root, arguments.dataset)))
     else:
         print(shelf.describe(root, arguments.dataset))
-        picture = shelf.contact_sheet(root, arguments.dataset, Path(root) / f"{arguments.dataset}.png")
+        name = Path(arguments.dataset).stem
+        picture = shelf.contact_sheet(root, arguments.dataset, Path(root) / f"{name}.png")
         print(f"examples: {picture}")
+
+
+def _counted(work: Callable[..., Any]) -> Any:
+    """The outcome of `work`, which may take hours and shows how far it is."""
+    from lab.commands.progress import CountLine
+
+    line = CountLine()
+    try:
+        return work(progress=line)
+    finally:
+        line.close()
