@@ -98,7 +98,7 @@ def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., BasePr
     monkeypatch.setenv("PYTHONPATH", "platform:.")
     monkeypatch.chdir(Path(__file__).parents[3])
     context = get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.data.build"])
+    context.set_forkserver_preload(["pipelines.data"])
     started: list[BaseProcess] = []
 
     def start(program: str, **names: Any) -> BaseProcess:
