@@ -9,7 +9,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from lab.errors import Interrupted, LabError, SpecError, did_you_mean
@@ -90,15 +90,6 @@ def build_parser() -> Parser:
     _scale(sweep)
     _resources(sweep)
 
-    plan = command("plan", "plan", "What a sweep or a table would run and reuse, and what that costs")
-    plan.add_argument("name", help="a sweep, or the table it fills")
-    plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
-    plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
-    plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
-    plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
-    _scale(plan)
-    _resources(plan)
-
     tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
     tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
     tables.add_argument("--format", choices=["text", "md", "csv", "json", "html"], default="text")
@@ -116,7 +107,24 @@ def build_parser() -> Parser:
 
     ui = command("ui", "ui", "Open the record in the MLflow UI, on this machine only")
     ui.add_argument("--port", type=int, default=5000)
+    _explaining(command)
     return parser
+
+
+def _explaining(command: Callable[..., Parser]) -> None:
+    """The commands that say what would be done and why."""
+    plan = command("plan", "plan", "What a sweep or a table would run and reuse, and what that costs")
+    plan.add_argument("name", help="a sweep, or the table it fills")
+    plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
+    plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
+    plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
+    plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
+    _scale(plan)
+    _resources(plan)
+
+    why = command("why", "why", "Why something on record is used for a result, or why nothing is")
+    why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
+    _scale(why)
 
 
 def dotted_changes(rest: Sequence[str], *, allowed: bool) -> Mapping[str, str]:
