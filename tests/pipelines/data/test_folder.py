@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,13 @@ import torch
 from PIL import Image
 
 from lab import ExperimentSpec, codec
+from lab.cli import main
 from lab.errors import DataError, MissingDataset, SpecError
 from lab.spec import Dataset
 from pipelines.data import ImageFolder, Table
 from pipelines.data.folder.declared import Declared
 from sweeps.experiments import imagenet
 
-ROOT = Path(__file__).parents[3]
 COLOURS = {"daisy": (200, 30, 30), "rose": (30, 200, 30), "tulip": (30, 30, 200)}
 NAMES = sorted(COLOURS)
 
@@ -283,20 +281,27 @@ def dataset() -> ImageFolder:
 '''
 
 
-def lab(home: Path, *words: str, path: str = "") -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
-    return subprocess.run(
-        [sys.executable, "-m", "lab.cli", *words],
-        cwd=home,
-        env=clean | {"PYTHONPATH": f"{ROOT}/platform:{ROOT}:{path}"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+Lab = Callable[..., str]
 
 
-def test_a_package_of_ones_own_is_listed_and_prepared_by_name(tmp_path: Path) -> None:
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lab:
+    """`lab` in a folder of its own, and all that it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAB_DATA", raising=False)
+    monkeypatch.delenv("LAB_HOME", raising=False)
+
+    def run(*words: str) -> str:
+        main(words)
+        printed = capsys.readouterr()
+        return printed.out + printed.err
+
+    return run
+
+
+def test_a_package_of_ones_own_is_listed_and_prepared_by_name(
+    tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the entry point group `lab.datasets`; its distribution sorts before ours."""
     site, about = tmp_path / "site", tmp_path / "site" / "aardvark-1.0.dist-info"
     (site / "aardvark").mkdir(parents=True)
@@ -305,30 +310,29 @@ def test_a_package_of_ones_own_is_listed_and_prepared_by_name(tmp_path: Path) ->
     (site / "aardvark" / "flowers.py").write_text(DECLARATION)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: aardvark\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[lab.datasets]\naardvark = aardvark\n")
-    source = grow(tmp_path / "photos")
-    prepared = lab(tmp_path, "data", "prepare", "flowers", "--source", str(source), path=str(site))
-    assert "flowers: prepared under" in prepared.stdout, prepared.stderr
-    assert "train 24, validation 3, test 3" in prepared.stdout
-    listed = lab(tmp_path, "data", "list", path=str(site)).stdout
+    monkeypatch.syspath_prepend(str(site))
+    grow(tmp_path / "photos")
+    prepared = lab("data", "prepare", "flowers", "--source", "photos")
+    assert "flowers: prepared under" in prepared
+    assert "train 24, validation 3, test 3" in prepared
+    listed = lab("data", "list")
     assert "  flowers       prepared        Flowers of mine." in listed
     assert "  digits        not prepared" in listed
 
 
-def test_a_file_of_ones_own_is_prepared_and_shown_by_path(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_is_prepared_verified_and_shown_by_path(tmp_path: Path, lab: Lab) -> None:
     (tmp_path / "flowers.py").write_text(DECLARATION)
     grow(tmp_path / "photos")
-    prepared = lab(tmp_path, "data", "prepare", "./flowers.py", "--source", "photos")
-    assert "flowers: prepared under" in prepared.stdout, prepared.stderr
-    shown = lab(tmp_path, "data", "show", "./flowers.py")
-    assert "3 of 3 classes, 8 to 8 examples each" in shown.stdout, shown.stderr
+    assert "flowers: prepared under" in lab("data", "prepare", "./flowers.py", "--source", "photos")
+    assert "3 of 3 classes, 8 to 8 examples each" in lab("data", "show", "./flowers.py")
     assert (tmp_path / ".lab" / "data" / "flowers.png").stat().st_size > 500
-    assert "A file" not in lab(tmp_path, "data", "verify", "./flowers.py").stderr
+    assert "already prepared and verified" in lab("data", "verify", "./flowers.py")
 
 
-def test_names_and_files_nobody_knows_are_answered_in_one_line(tmp_path: Path) -> None:
-    assert "One in a file of your own is given by path" in lab(tmp_path, "data", "show", "flowers").stderr
+def test_names_and_files_nobody_knows_are_answered_in_one_line(tmp_path: Path, lab: Lab) -> None:
+    assert "One in a file of your own is given by path" in lab("data", "show", "flowers")
     (tmp_path / "empty.py").write_text("")
-    assert "empty.py has no function `dataset()`" in lab(tmp_path, "data", "show", "./empty.py").stderr
+    assert "empty.py has no function `dataset()`" in lab("data", "show", "./empty.py")
 
 
 def test_training_batches_come_from_the_same_stream(tmp_path: Path) -> None:
