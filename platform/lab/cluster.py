@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -162,6 +162,9 @@ class ActorSink:
 
     def flush(self) -> None:
         ray.get(self._handle.flush.remote(self._run_id))
+
+    def keep(self, file: str, text: str, tags: Mapping[str, str]) -> None:
+        ray.get(self._handle.keep.remote(self._run_id, file, text, dict(tags)))
 
     def should_stop(self) -> bool:
         """Whether the driver was asked to stop, as known some `STOP_LOOK_SECONDS` ago. Never waits."""

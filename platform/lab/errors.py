@@ -11,7 +11,8 @@
     ├── RecordError             the record of runs
     │   ├── TrackingUnreachable the tracking server does not answer
     │   └── RunTaken            another live process holds the run
-    ├── CheckpointError         a checkpoint that cannot be written or trusted
+    ├── CheckpointError         a checkpoint that cannot be written or read
+    │   └── DamagedCheckpoint   not what was written
     ├── RunError                a run that ended without a result
     │   └── Diverged            its loss is no longer a number
     ├── Interrupted             a person asked to stop; what was done is kept
@@ -78,7 +79,11 @@ class RunTaken(RecordError):
 
 
 class CheckpointError(LabError):
-    """A checkpoint that cannot be written, or is not what was written."""
+    """A checkpoint that cannot be written, or read, or belongs to something else."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint that is not what was written."""
 
 
 class RunError(LabError):

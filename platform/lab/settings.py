@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from lab.retention import Retention
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Settings:
     """tracking: an MLflow tracking URI (LAB_TRACKING) · artifacts: where the embedded record keeps files ·
     storage: checkpoints, a path or URI every worker can reach (LAB_STORAGE) · data: prepared shards
     (LAB_DATA) · experiment: the MLflow experiment (LAB_EXPERIMENT) · ray: address of a cluster, None for a
-    local one (RAY_ADDRESS)"""
+    local one (RAY_ADDRESS) · retention: which checkpoints of a run are kept (LAB_KEEP)"""
 
     tracking: str
     artifacts: str
@@ -25,10 +27,12 @@ class Settings:
     data: str
     experiment: str = "perceiver"
     ray: str | None = None
+    retention: Retention = field(default_factory=Retention)
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> Self:
-        """Settings from the environment. `home` (LAB_HOME) defaults to `.lab` in the working directory."""
+        """Settings from the environment. `home` (LAB_HOME) defaults to `.lab` in the working directory.
+        Raises SpecError."""
         home = (home or Path(environment.get("LAB_HOME", ".lab"))).absolute()
         return cls(
             tracking=environment.get("LAB_TRACKING", f"sqlite:///{home}/record.db"),
@@ -37,4 +41,5 @@ class Settings:
             data=environment.get("LAB_DATA", str(home / "data")),
             experiment=environment.get("LAB_EXPERIMENT", "perceiver"),
             ray=environment.get("RAY_ADDRESS") or None,
+            retention=Retention.parse(environment.get("LAB_KEEP") or "2"),
         )

@@ -103,6 +103,7 @@ def _train(work: Work, reporter: Reporter) -> dict[str, float]:
         on_evaluated=reporter.evaluated,
         should_stop=reporter.should_stop,
         execution=work.resources.execution,
+        retention=work.settings.retention,
     )
 
 

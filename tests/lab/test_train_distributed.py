@@ -66,8 +66,8 @@ def test_a_worker_killed_at_work_changes_nothing_in_the_end(settings, tmp_path):
     spec = toy_spec(duration=Steps(900), evaluation=Evaluation(every=Steps(300)))
     launch(spec, TWO, settings, FileLedger(str(tmp_path / "whole.json")))
     whole = CheckpointStore(settings.storage, spec.digest)
-    bits = (whole.folder / "step-000000900" / "model.safetensors").read_bytes()
-    shutil.rmtree(whole.folder)
+    bits = (Path(whole.address) / "step-000000900" / "model.safetensors").read_bytes()
+    shutil.rmtree(whole.address)
 
     sink, events = FileLedger(str(tmp_path / "killed.json")), []
 
@@ -78,7 +78,7 @@ def test_a_worker_killed_at_work_changes_nothing_in_the_end(settings, tmp_path):
 
     launch(spec, TWO, settings, sink, on_event=kill_once, checkpoint_every=0.2)
     assert any(isinstance(event, Resumed) for event in events)
-    assert (whole.folder / "step-000000900" / "model.safetensors").read_bytes() == bits
+    assert (Path(whole.address) / "step-000000900" / "model.safetensors").read_bytes() == bits
     assert sink.curve() == FileLedger(str(tmp_path / "whole.json")).curve()
 
 

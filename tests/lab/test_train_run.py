@@ -31,7 +31,7 @@ def go(spec, storage, sink=None, **options):
 def files(storage, spec) -> dict[str, bytes]:
     """The bytes of the last checkpoint: weights, moments, step and loss."""
     store = CheckpointStore(str(storage), spec.digest)
-    place = store.folder / f"step-{store.steps()[0]:09d}"
+    place = Path(store.address) / f"step-{store.steps()[0]:09d}"
     return {name: (place / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
 
 
@@ -86,8 +86,7 @@ def test_a_killed_process_continues_to_the_same_bits_and_the_same_curve(tmp_path
     assert events[0] == Resumed(reached)
     assert files(tmp_path / "whole", RICH) == files(tmp_path / "killed", RICH)
     before = FileLedger(str(ledger)).curve()
-    assert {key for key in before if key[1] > reached} == set()
-    assert before | rest.curve() == whole.curve()
+    assert before | rest.curve() == rest.curve() | before == whole.curve()
 
 
 def test_a_checkpoint_of_other_data_is_not_continued(tmp_path):
@@ -180,7 +179,7 @@ def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path
     with pytest.raises(Interrupted):
         go(spec, tmp_path / "broken", checkpoint_every=0, **stop_after(12))
     store = CheckpointStore(str(tmp_path / "broken"), spec.digest)
-    (store.folder / "step-000000012" / "model.safetensors").write_bytes(b"")
+    (Path(store.address) / "step-000000012" / "model.safetensors").write_bytes(b"")
     events = []
     go(spec, tmp_path / "broken", on_event=events.append)
     assert events[0] == Resumed(11)

@@ -87,7 +87,7 @@ def run(world: int, experiment: str, storage: Path, stops=()) -> dict[tuple[str,
 
 def weights(storage: Path, spec) -> bytes:
     store = CheckpointStore(str(storage), spec.digest)
-    return (store.folder / f"step-{store.steps()[0]:09d}" / "model.safetensors").read_bytes()
+    return (Path(store.address) / f"step-{store.steps()[0]:09d}" / "model.safetensors").read_bytes()
 
 
 def test_three_workers_with_ragged_slices_train_the_model_that_one_trains(tmp_path):

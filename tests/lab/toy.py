@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -191,14 +192,23 @@ class Ledger:
     def __init__(self) -> None:
         self.values: dict[tuple[str, int], float] = {}
         self.waiting: list[Scalar] = []
+        self.files: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.lock = threading.Lock()
 
     def log(self, scalars: Sequence[Scalar]) -> None:
-        self.waiting += scalars
+        with self.lock:
+            self.waiting += scalars
 
     def flush(self) -> None:
-        for name, step, value in self.waiting:
-            self.values.setdefault((name, step), value)
-        self.waiting = []
+        with self.lock:
+            for name, step, value in self.waiting:
+                self.values.setdefault((name, step), value)
+            self.waiting = []
+
+    def keep(self, file: str, text: str, tags: Mapping[str, str]) -> None:
+        self.files[file] = text
+        self.tags |= tags
 
     def curve(self) -> dict[tuple[str, int], float]:
         return {key: value for key, value in self.values.items() if not key[0].startswith(PREFIX)}
@@ -214,7 +224,9 @@ class FileLedger(Ledger):
     def flush(self) -> None:
         self.values = self.read()
         super().flush()
-        self.path.write_text(json.dumps([[*key, value] for key, value in self.values.items()]))
+        beside = self.path.with_suffix(".new")
+        beside.write_text(json.dumps([[*key, value] for key, value in self.values.items()]))
+        beside.rename(self.path)
         self.path.with_suffix(".pid").write_text(str(os.getpid()))
 
     def read(self) -> dict[tuple[str, int], float]:

@@ -10,7 +10,9 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab.errors import RecordError, TrackingUnreachable
 from lab.tracking.lease import known_dead
@@ -20,7 +22,7 @@ WRITE_SECONDS = 0.5
 WRITE_SCALARS = 500
 BEAT_SECONDS = LEASE_SECONDS / 4
 PATIENCE = 60.0
-"""seconds that `flush` goes on trying while the record is away"""
+"""seconds that `flush` and `keep` go on trying while the record is away"""
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +69,21 @@ class Recorder:
     def flush(self, run_id: str) -> None:
         """Return when everything about a run is on record. Raises TrackingUnreachable when that stays
         away."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self._write(run_id)
-            except TrackingUnreachable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(2 * WRITE_SECONDS)
+        _patiently(lambda: self._write(run_id))
+
+    def keep(self, run_id: str, file: str, text: str, tags: Mapping[str, str]) -> None:
+        """Put a text file and tags with a run, in place of what had their names. Raises
+        TrackingUnreachable when the record stays away."""
+
+        def put() -> None:
+            with self._writing_lock, TemporaryDirectory() as folder:
+                if run_id in self._held and not known_dead(self.owner):
+                    path = Path(folder, file)
+                    path.write_text(text)
+                    self._tracker.attach(run_id, path)
+                    self._tracker.tag(run_id, tags)
+
+        _patiently(put)
 
     def request_stop(self) -> None:
         """Ask everybody who trains to stop at the next step."""
@@ -133,6 +142,18 @@ class Recorder:
                     )
 
 
+def _patiently(write: Callable[[], None]) -> None:
+    """Again and again while the record is away, for as long as `PATIENCE`."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return write()
+        except TrackingUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(2 * WRITE_SECONDS)
+
+
 class RunSink:
     """A `Sink` into a recorder of the same process; says too whether training should stop."""
 
@@ -144,6 +165,9 @@ class RunSink:
 
     def flush(self) -> None:
         self._recorder.flush(self._run_id)
+
+    def keep(self, file: str, text: str, tags: Mapping[str, str]) -> None:
+        self._recorder.keep(self._run_id, file, text, tags)
 
     def should_stop(self) -> bool:
         return self._recorder.stopping()

@@ -2,32 +2,34 @@
 unpickled.
 
     STORAGE/DIGEST/step-000000120/model.safetensors       parameters and persistent buffers
-                                  optimizer.safetensors   moments state.json              step, notes, sha256
-                                  of the other two, sha256 of itself
+                                  optimizer.safetensors   moments
+                                  state.json              step, notes, sha256 of the other two and of itself
 
-A folder gets its name only when it is complete, so a process killed while writing leaves nothing that looks
-like one.
+STORAGE is a path or a URI. A folder that a killed process left half-written is no checkpoint: on a disk it
+has no name yet, on an object store no state.json.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
-from lab.errors import CheckpointError
+from lab.errors import CheckpointError, DamagedCheckpoint
+from lab.retention import Retention
+from lab.storage import Piece, bundles
+from lab.train.tensors import pieces, sha256
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-PARTIAL = ".partial"
+PREFIX = "step-"
 
 log = logging.getLogger(__name__)
 
@@ -43,110 +45,136 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """The checkpoints of one run, the newest `keep` of them. One process writes at a time.
+    """The checkpoints of one run. One process writes at a time.
 
-    storage: a folder that every process of the run can reach.
+    storage: a path or a URI that every process of the run can reach · milestone: `retention.every` in steps.
     """
 
-    def __init__(self, storage: str, digest: str, keep: int = 2) -> None:
-        if "://" in storage:
-            raise CheckpointError(
-                f"storage {storage!r} is not a folder: set LAB_STORAGE to one all workers can reach."
-            )
-        self.folder, self.digest, self.keep = Path(storage).absolute() / digest, digest, keep
+    def __init__(
+        self,
+        storage: str,
+        digest: str,
+        retention: Retention = Retention(),  # noqa: B008 (frozen)
+        milestone: int | None = None,
+    ) -> None:
+        self.digest, self.retention, self.milestone = digest, retention, milestone
+        self._place = bundles(storage, digest, seal=STATE)
+        self._sound: int | None = None
+        self._damaged: set[int] = set()
+
+    @property
+    def address(self) -> str:
+        """Where they are, as a person would write it; without credentials."""
+        return self._place.address
 
     def steps(self) -> list[int]:
         """The steps there are checkpoints of, newest first; damaged ones included."""
-        return sorted(
-            (int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*")), reverse=True
-        )
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Write, then forget all but the newest `keep`. Raises CheckpointError with nothing half-written
-        left."""
-        partial = self.folder / f"{PARTIAL}-{checkpoint.step}"
         try:
-            self._forget(self.folder.glob(f"{PARTIAL}-*"))
-            partial.mkdir(parents=True)
-            self._write(partial, checkpoint)
-            self._forget([self._place(checkpoint.step)])
-            partial.rename(self._place(checkpoint.step))
-            _settle(self.folder)
-            self._forget(self._place(step) for step in self.steps()[self.keep :])
+            return sorted(self._sizes(), reverse=True)
         except OSError as fault:
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = fault.strerror or str(fault)
             raise CheckpointError(
-                f"cannot write the checkpoint of step {checkpoint.step} under {self.folder}: {reason}. "
-                "Make room there or set LAB_STORAGE, then run the same command again."
+                f"cannot list the checkpoints under {self.address}: {_cause(fault)}. See to it or set "
+                "LAB_STORAGE, then run the same command again."
             ) from None
 
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write, then forget what need not be kept, or with the next one if that fails. Raises
+        CheckpointError with nothing half-written left that could be taken for a checkpoint."""
+        try:
+            self._place.sweep()
+            files = self._files(checkpoint)
+            self._make_room(sum(len(piece) for content in files.values() for piece in content))
+            self._place.write(_name(checkpoint.step), files)
+        except OSError as fault:
+            raise CheckpointError(
+                f"cannot write the checkpoint of step {checkpoint.step} under {self.address}: "
+                f"{_cause(fault)}. Make room there or set LAB_STORAGE, then run the same command again."
+            ) from None
+        self._sound = checkpoint.step
+        self._damaged -= {checkpoint.step}
+        try:
+            self._forget()
+        except OSError as fault:
+            log.warning("old checkpoints under %s stay for now: %s.", self.address, _cause(fault))
+
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is what was written; damaged ones are named in the log and passed
-        over."""
+        """The newest checkpoint that is what was written; damaged ones are named in the log and passed over.
+
+        Raises CheckpointError where the storage does not answer: nothing is known about what it holds.
+        """
         for step in self.steps():
             try:
                 return self.load(step)
-            except CheckpointError as fault:
+            except DamagedCheckpoint as fault:
+                self._damaged.add(step)
                 log.warning("%s Falling back to the one before it.", fault)
         return None
 
     def load(self, step: int) -> Checkpoint:
-        """Raises CheckpointError if any byte differs from what was written."""
-        place = self._place(step)
+        """Raises DamagedCheckpoint if any byte differs from what was written, and CheckpointError."""
+        place = f"{self.address}/{_name(step)}"
         try:
-            state = json.loads((place / STATE).read_bytes())
+            state = json.loads(self._place.read(_name(step), STATE))
             seal = state.pop("seal")
-            contents = {name: (place / name).read_bytes() for name in (MODEL, OPTIMIZER)}
-            sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            contents = {name: self._place.read(_name(step), name) for name in (MODEL, OPTIMIZER)}
+            sums = {name: sha256([content]) for name, content in contents.items()}
             expected = {"digest": self.digest, "step": step, "notes": state["notes"], "files": sums}
             intact = state == expected and seal == _sealed(state)
-        except (OSError, ValueError, KeyError, AttributeError) as fault:
-            raise CheckpointError(f"checkpoint {place} is damaged: {fault}.") from None
+        except OSError as fault:
+            if isinstance(fault, FileNotFoundError | NotADirectoryError) or fault.errno == errno.EIO:
+                raise DamagedCheckpoint(f"checkpoint {place} is damaged: {_cause(fault)}.") from None
+            raise CheckpointError(
+                f"checkpoint {place} cannot be read: {_cause(fault)}. Run the same command again when it can."
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise DamagedCheckpoint(f"checkpoint {place} is damaged: {fault}.") from None
         if not intact:
-            raise CheckpointError(f"checkpoint {place} is damaged: checksums differ.")
+            raise DamagedCheckpoint(f"checkpoint {place} is damaged: checksums differ.")
+        self._sound = step
         return Checkpoint(step, load(contents[MODEL]), load(contents[OPTIMIZER]), state["notes"])
 
-    def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
-        sums = {}
-        for name, tensors in ((MODEL, checkpoint.model), (OPTIMIZER, checkpoint.optimizer)):
-            content = save({key: tensor.cpu().contiguous() for key, tensor in tensors.items()})
-            sums[name] = hashlib.sha256(content).hexdigest()
-            _write_through(folder / name, content)
+    def _files(self, checkpoint: Checkpoint) -> dict[str, list[Piece]]:
+        files = {MODEL: pieces(checkpoint.model), OPTIMIZER: pieces(checkpoint.optimizer)}
         state = {
             "digest": self.digest,
             "step": checkpoint.step,
             "notes": dict(checkpoint.notes),
-            "files": sums,
+            "files": {name: sha256(content) for name, content in files.items()},
         }
         sealed = json.dumps({**state, "seal": _sealed(state)}, indent=1)
-        _write_through(folder / STATE, sealed.encode())
+        return files | {STATE: [sealed.encode()]}
 
-    def _place(self, step: int) -> Path:
-        return self.folder / f"step-{step:09d}"
+    def _make_room(self, size: int) -> None:
+        """Before something of `size` bytes is written, so that the quota holds while it is."""
+        sizes = self._sizes()
+        keep = self._sound if self._sound is not None else max(sizes, default=None)
+        for step in sorted(sizes):
+            over = self.retention.bytes is not None and sum(sizes.values()) + size > self.retention.bytes
+            if over and step != keep:
+                self._place.delete(_name(step))
+                del sizes[step]
 
-    @staticmethod
-    def _forget(places: Any) -> None:
-        for place in list(places):
-            if place.exists():
-                shutil.rmtree(place)
+    def _forget(self) -> None:
+        """What is damaged, now that there is something sound again, and what the retention does not ask
+        for."""
+        sound = sorted(self._sizes().keys() - self._damaged, reverse=True)
+        for step in (*self._damaged, *self.retention.superfluous(sound, self.milestone)):
+            self._place.delete(_name(step))
+        self._damaged.clear()
+
+    def _sizes(self) -> dict[int, int]:
+        """Step -> bytes."""
+        found = self._place.sizes().items()
+        return {int(name.removeprefix(PREFIX)): size for name, size in found if name.startswith(PREFIX)}
+
+
+def _name(step: int) -> str:
+    return f"{PREFIX}{step:09d}"
+
+
+def _cause(fault: OSError) -> str:
+    return os.strerror(fault.errno) if fault.errno else str(fault)
 
 
 def _sealed(state: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    """To the disk itself: a rename may otherwise survive a power cut that the content does not."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

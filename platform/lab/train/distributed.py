@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,8 +23,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from lab.errors import DataChanged, Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
 from lab.execution import Execution
 from lab.resources import Resources
+from lab.retention import Retention
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
+from lab.storage import within
 from lab.tracking.sink import Sink
 from lab.train.group import Group
 from lab.train.loop import Event, Stepped
@@ -54,6 +55,7 @@ class Assignment:
     relay: Any
     checkpoint_every: float
     execution: Execution
+    retention: Retention
     reports: bool
     """whether each evaluation goes to Ray Train, at the cost of one poll of its controller"""
 
@@ -120,6 +122,7 @@ def launch(
         relay=relay,
         checkpoint_every=checkpoint_every,
         execution=resources.execution,
+        retention=settings.retention,
         reports=bool(callbacks),
     )
     fit = _Fit(_trainer(assignment, resources, callbacks))
@@ -157,7 +160,7 @@ def _trainer(
         ),
         run_config=ray.train.RunConfig(
             name=assignment.spec.digest,
-            storage_path=str(Path(assignment.storage, "ray")),
+            storage_path=within(assignment.storage, "ray"),
             failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
             callbacks=list(callbacks),
         ),
@@ -219,6 +222,7 @@ def work(config: dict[str, Any]) -> dict[str, float] | LabError:
             should_stop=courier.should_stop,
             checkpoint_every=assignment.checkpoint_every,
             execution=assignment.execution,
+            retention=assignment.retention,
         )
     except COMMON_ERRORS as error:
         return error

@@ -8,21 +8,24 @@ from typing import Any
 from torch import Tensor
 
 from lab.tracking.tracker import Scalar
+from lab.train.chain import Chain
 from lab.train.loop import Evaluated, Event, Stepped
 from lab.train.pace import Pace
 from lab.train.plan import Plan
 
 
 class Journal:
-    """Metrics as they come up, and the last value of each.
+    """Metrics as they come up, the last value of each, and the chain over them.
 
     `train/loss` is the mean loss of the steps since the last point of the curve; `lr` and the pace stand
     beside it. `notes` carries a half-finished mean over an interruption, so that the curve is the same
     with and without it.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, fingerprint: str) -> None:
+        """fingerprint: of the data."""
         self.plan = plan
+        self.chain = Chain(plan.spec.digest, fingerprint)
         self.metrics: dict[str, float] = {}
         self._loss: Tensor | float = 0.0
         self._steps = 0
@@ -30,10 +33,20 @@ class Journal:
 
     def notes(self) -> dict[str, Any]:
         """What to save: JSON."""
-        return {"metrics": self.metrics, "loss": float(self._loss), "steps": self._steps}
+        return {
+            "metrics": dict(self.metrics),
+            "loss": float(self._loss),
+            "steps": self._steps,
+            "chain": self.chain.notes(),
+        }
 
     def restore(self, notes: Mapping[str, Any]) -> None:
         self.metrics, self._loss, self._steps = dict(notes["metrics"]), notes["loss"], notes["steps"]
+        self.chain.restore(notes.get("chain", ()))
+
+    def weigh(self, step: int, weights: str) -> None:
+        """Add the sha256 of the weights that were evaluated after `step` steps to the chain."""
+        self.chain.add(step, self.plan.cursor(step), "weights", weights)
 
     def enter(self, event: Event) -> list[Scalar]:
         """The scalars to record because of `event`."""
@@ -44,6 +57,7 @@ class Journal:
                 self._loss, self._steps = self._loss + loss, self._steps + 1
                 if self.plan.logs(step):
                     values["train/loss"] = float(self._loss) / self._steps
+                    self.chain.add(step, self.plan.cursor(step), "loss", values["train/loss"])
                     values["lr"] = learning_rate
                     values |= self._pace.values()
                     self._loss, self._steps = 0.0, 0

@@ -74,16 +74,17 @@ def events(
     plan: Plan,
     source: Source,
     group: Group,
-    save: Callable[[int], bool] = lambda step: False,
+    save: Callable[[int], int | None] = lambda step: None,
     *,
     execution: Execution = Execution(),  # noqa: B008 (frozen)
 ) -> Iterator[Stepped | Evaluated | Saved]:
     """Train from `training.step` to the end of the plan.
 
     After every step come, in this order: `Stepped`, `Evaluated` where the plan measures, then a call of
-    `save(step)`, which may write `training` down, and `Saved` if it says that it did. A consumer has
-    therefore seen everything about a step before that step can be saved, and nothing about a step is due
-    again after it. A run that is already at its end is measured once more.
+    `save(step)`, which may write `training` down, and `Saved` of the step that it says is safe now: that one
+    or, where it writes while training goes on, an earlier one. A consumer has therefore seen everything about
+    a step before that step can be saved, and nothing about a step is due again after it. A run that is
+    already at its end is measured once more.
 
     Gradients are the mean over the global batch for any number of workers and slices of unequal length.
     Raises Diverged, and SpecError if there are more workers than examples in a batch.
@@ -108,8 +109,8 @@ def events(
         yield Stepped(training.step, plan.total_steps, loss, rate, waited, talked)
         if splits:
             yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
-        if save(training.step):
-            yield Saved(training.step)
+        if (safe := save(training.step)) is not None:
+            yield Saved(safe)
 
 
 def remaining_batches(step: int, plan: Plan, source: Source, group: Group) -> Iterator[Batch]:

@@ -15,7 +15,9 @@ from lab.errors import CheckpointError
 from lab.optim.build import build
 from lab.spec import ExperimentSpec
 from lab.train.checkpoint import Checkpoint
+from lab.train.host import HostCopies
 from lab.train.sharding import part_of, shard, whole
+from lab.train.tensors import pieces, sha256
 
 
 @dataclass
@@ -42,11 +44,11 @@ class Training:
             shard(model, shards, device)
         return cls(model, build(spec.optimizer, model))
 
-    def capture(self, notes: Mapping[str, Any]) -> Checkpoint:
-        """The state now, with JSON `notes` of the caller. Valid until the next step. All workers take part
-        where it is spread over them."""
+    def capture(self, notes: Mapping[str, Any], host: HostCopies | None = None) -> Checkpoint:
+        """The state now, with JSON `notes` of the caller. Valid until the next step, or where it is copied to
+        a `host` until that is used again. All workers take part where it is spread over them."""
         moments = {
-            f"{name}.{key}": whole(value)
+            f"{name}.{key}": value
             for name, weight in self.model.named_parameters()
             for key, value in self.optimizer.state.get(weight, {}).items()
             if isinstance(value, Tensor)
@@ -55,8 +57,18 @@ class Training:
             {key: value for key, value in group.items() if isinstance(value, int | float)}
             for group in self.optimizer.param_groups
         ]
-        weights = {name: whole(tensor) for name, tensor in stored(self.model)}
-        return Checkpoint(self.step, weights, moments, {"optimizer": numbers, **notes})
+        kept: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
+        for part, tensors in (("model", dict(stored(self.model))), ("optimizer", moments)):
+            for name, tensor in tensors.items():
+                full = whole(tensor)
+                kept[part][name] = host.copy(f"{part}/{name}", full) if host else full
+        if host:
+            host.settle()
+        return Checkpoint(self.step, kept["model"], kept["optimizer"], {"optimizer": numbers, **notes})
+
+    def weights_sha256(self) -> str:
+        """Of `model.safetensors` in a checkpoint made now. All workers take part where weights are spread."""
+        return sha256(pieces({name: whole(tensor) for name, tensor in stored(self.model)}))
 
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,161 @@
+"""Decides when a run is written down, and sees to it that it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+
+import torch
+
+from lab.errors import CheckpointError, DataChanged, Interrupted
+from lab.origin import FINGERPRINT
+from lab.tracking.sink import Sink
+from lab.train import chain
+from lab.train.checkpoint import CheckpointStore
+from lab.train.group import Group
+from lab.train.host import HostCopies
+from lab.train.journal import Journal
+from lab.train.loop import LOOK_EVERY, require_finite
+from lab.train.state import Training
+from lab.train.writer import Writer
+
+STANDING_SHARE, WRITING_SHARE = 1 / 30, 1 / 4
+"""at most these parts of a run's time pass while it stands still for a checkpoint, and while one is being
+written beside it"""
+RETRY_SECONDS = 15.0
+"""how long training goes on before a checkpoint is tried again that could not be written"""
+LAST_PATIENCE = 60.0
+"""seconds that the checkpoint of a run that stops or ends is tried again"""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Keeper:
+    """Called after every step; says which step is safe now that was not before.
+
+    A checkpoint is copied between two steps and written beside those that follow. One that is due while
+    another is being written is put off until that is done, but for those that were asked for: of every step
+    (`every` 0), of milestones, of the end and of a stop, which wait. While the storage is away training goes
+    on, as long as there is a checkpoint to fall back to; at its end that is an error.
+    """
+
+    store: CheckpointStore
+    training: Training
+    journal: Journal
+    sink: Sink
+    group: Group
+    should_stop: Callable[[], bool]
+    every: float
+    """seconds, at least, between two checkpoints"""
+    safe: int | None = None
+    """the last step that is known to be written"""
+    _host: HostCopies = field(default_factory=HostCopies)
+
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.store, self.sink)
+        self.pause, self.last, self.stood = self.every, monotonic(), 0.0
+
+    def resume(self) -> bool:
+        """Put the training where the newest sound checkpoint was; rank 0 says which one that is."""
+        found = self.store.latest() if self.group.leads else None
+        step = self.group.leader_says(found.step if found else -1)
+        if step < 0:
+            return False
+        checkpoint = found or self.store.load(step)
+        before, now = checkpoint.notes.get(FINGERPRINT), self.journal.chain.fingerprint
+        if before not in (None, now):
+            raise DataChanged(
+                f"the checkpoint of step {step} under {self.store.address} was made from data {before}, but "
+                f"there is {now} now: prepare the old data again or set LAB_DATA to where it is, or begin "
+                "anew with another LAB_HOME."
+            )
+        self.training.restore(checkpoint)
+        self.journal.restore(checkpoint.notes)
+        self.safe = step
+        return True
+
+    def __call__(self, step: int) -> int | None:
+        total = self.journal.plan.total_steps
+        if step < total and self._asked_to_stop(step):
+            self.finish()
+            raise Interrupted(f"stopped after step {step} of {total}; the same command continues from there.")
+        if step == total:
+            return self.finish()
+        asked_for = self.every == 0 or (self.store.milestone and step % self.store.milestone == 0)
+        safe = self._collect(wait=bool(asked_for))
+        if asked_for or self._due(step):
+            self._begin()
+        return self._collect(wait=True) if self.every == 0 else safe
+
+    def finish(self) -> int | None:
+        """Write this step down and wait for it, with the chain for the record before. Raises CheckpointError
+        if the storage stays away."""
+        deadline = monotonic() + LAST_PATIENCE
+        self._collect(wait=True)
+        if self.group.leads:
+            self.sink.keep(
+                chain.FILE, self.journal.chain.text(self._made_with()), {chain.TAG: self.journal.chain.head}
+            )
+        while True:
+            self._begin()
+            try:
+                return self.writer.collect(wait=True)
+            except CheckpointError as fault:
+                if self.training.sharded or self.safe is None or monotonic() + RETRY_SECONDS > deadline:
+                    raise
+                log.warning("%s Trying again in %g s.", fault, RETRY_SECONDS)
+            sleep(RETRY_SECONDS)
+
+    def _begin(self) -> None:
+        """Copy this step and hand it to the writer."""
+        if not (self.group.leads or self.training.sharded):
+            return
+        begun = monotonic()
+        notes = self.journal.notes() | {FINGERPRINT: self.journal.chain.fingerprint}
+        require_finite(notes["loss"], self.training.step, self.journal.plan.spec)
+        checkpoint = self.training.capture(notes, self._host if self.group.leads else None)
+        if self.group.leads:
+            self.writer.begin(checkpoint)
+        self.last = monotonic()
+        self.stood = self.last - begun
+
+    def _collect(self, *, wait: bool) -> int | None:
+        """What the writer has to say. Raises CheckpointError where nothing could be fallen back to."""
+        try:
+            written = self.writer.collect(wait=wait)
+        except CheckpointError as fault:
+            if self.safe is None:
+                raise
+            log.warning(
+                "%s Training goes on; until another try succeeds, step %d is what it would go back to.",
+                fault,
+                self.safe,
+            )
+            self.last, self.pause = monotonic(), max(self.every, RETRY_SECONDS)
+            return None
+        if written is not None:
+            self.safe = written
+            self.pause = max(self.every, self.stood / STANDING_SHARE, self.writer.seconds / WRITING_SHARE)
+        return written
+
+    def _due(self, step: int) -> bool:
+        """By rank 0's clock, where all take part."""
+        due = monotonic() - self.last >= self.pause and self.writer.idle
+        if not self.training.sharded:
+            return due
+        return self._looks(step) and self.group.anyone(due and self.group.leads)
+
+    def _asked_to_stop(self, step: int) -> bool:
+        """Together, so that all stop after the same step; not every time where asking stalls the device."""
+        return self._looks(step) and self.group.anyone(self.should_stop())
+
+    def _looks(self, step: int) -> bool:
+        return self.group.device.type == "cpu" or step % LOOK_EVERY == 0
+
+    def _made_with(self) -> dict[str, object]:
+        device = self.group.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        return {"workers": self.group.world, "device": name, "torch": torch.__version__}
