@@ -38,7 +38,7 @@ class ImageFolder(Declared):
         images: dict[str, list[Labelled]] = {}
         for split, place in parts.items():
             images[split] = []
-            for done, folder in enumerate(_visible(place)):
+            for done, folder in enumerate(_visible(place), start=1):
                 progress(f"list {self.name}", done, len(labels))
                 images[split] += _images(folder, labels)
         return images, labels

@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012): 1,000 classes, from the official tars or folders by class."""
+"""ImageNet (ILSVRC 2012): 1,000 classes, from the official tars, folders by class, Parquet or webdataset."""
 
 from pipelines.data.imagenet.preparation import VERSION, prepare
 from pipelines.data.imagenet.view import PIXELS, ImageNet, dataset

@@ -51,7 +51,7 @@ def _place(source: Path) -> Path | None:
 def _by_class(folder: Path, progress: Progress) -> list[Located]:
     found: list[Located] = []
     classes = folders(folder)
-    for done, each in enumerate(classes):
+    for done, each in enumerate(classes, start=1):
         progress("list imagenet", done, len(classes))
         images = [Located(each.name, *file) for file in files(each)]
         if not images:

@@ -30,7 +30,7 @@ def images(source: Path, scratch: Path, progress: Progress) -> tuple[list[Locate
     validation = labelled(list(members(source / VALIDATION)), source)
     train: list[Located] = []
     inner = list(members(source / TRAIN))
-    for done, (name, place) in enumerate(inner):
+    for done, (name, place) in enumerate(inner, start=1):
         progress("list imagenet", done, len(inner))
         train += [Located(Path(name).stem, *each) for each in members(source / TRAIN, place)]
     return train, validation

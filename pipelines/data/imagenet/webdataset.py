@@ -39,7 +39,7 @@ def images(source: Path, scratch: Path, progress: Progress) -> tuple[list[Locate
                 f"{source} has no tar number {missing[0]} of {split}, and has {max(shards)}: copy them all."
             )
         found[split] = []
-        for done, number in enumerate(sorted(shards)):
+        for done, number in enumerate(sorted(shards), start=1):
             progress("list imagenet", done, len(shards))
             found[split] += _images(shards[number])
     return found["train"], found["val"]
