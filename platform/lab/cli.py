@@ -118,6 +118,7 @@ def _explaining(command: Callable[..., Parser]) -> None:
     plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
     plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
     plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
+    plan.add_argument("--sustained", type=float, help="TFLOP/s of a worker, where no run like it is on record")
     plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
     _scale(plan)
     _resources(plan)
@@ -149,6 +150,9 @@ def _scale(parser: Parser) -> None:
 
 def _resources(parser: Parser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="training processes per run")
+    parser.add_argument(
+        "--min-workers", type=int, help="what a run makes do with while there is no room for --workers"
+    )
     parser.add_argument("--cpus", type=float, default=1, help="per worker")
     parser.add_argument("--gpus", type=float, default=0, help="per worker; fractions share a GPU")
     parser.add_argument("--concurrent", type=int, help="runs at a time; default: as many as fit")
@@ -175,6 +179,7 @@ def _flags() -> list[str]:
     return [
         "--scale",
         "--workers",
+        "--min-workers",
         "--cpus",
         "--gpus",
         "--concurrent",
@@ -185,6 +190,7 @@ def _flags() -> list[str]:
         "--trials",
         "--dry-run",
         "--rate",
+        "--sustained",
         "--format",
     ]
 

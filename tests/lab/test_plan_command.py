@@ -1,7 +1,7 @@
 """`lab plan` on a real record: what is reused, what is left, and its price."""
 
 from lab import Ablation, Case, Search
-from lab.commands.plan import planned, report, scaled
+from lab.commands.plan import at_speed, planned, report, scaled
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.tracking.memory import MemoryTracker
@@ -50,6 +50,14 @@ def test_without_any_run_like_it_the_time_is_said_to_be_unknown():
     items = list(planned(ablation(), record(), SETTINGS))
     lines = list(report(ablation(), items, Resources(), rate=None))
     assert "  time unknown for 2 cases: run one seed of each, then ask again" in lines
+
+
+def test_a_given_speed_prices_what_no_run_has_and_the_record_knows_better():
+    items = [at_speed(item, 1e-6, workers=2) for item in planned(ablation(), record(), SETTINGS)]
+    assert items[0].each.seconds.likely == items[0].each.operations / 2e6
+    lines = list(report(ablation(), items, Resources(workers=2, gpus=1, concurrent=1), rate=None))
+    hours = 2 * sum(3 * item.each.operations / 2e6 for item in items) / 3600
+    assert f"  GPU-hours: {hours:,.2f} ({hours:,.2f} to {hours:,.2f})" in lines
 
 
 def test_a_search_is_what_is_left_of_its_trials():

@@ -19,7 +19,7 @@ from pipelines.data.audio.raw import RawAudio
 from pipelines.data.audio.read import segment
 from pipelines.data.audioset.labels import CLASSES
 from pipelines.data.audioset.picture import picture
-from pipelines.data.audioset.preparation import VERSION
+from pipelines.data.audioset.preparation import HELD_OUT, VERSION
 from pipelines.data.audioset.spans import (
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
@@ -64,6 +64,13 @@ class AudioSet:
                 raise SpecError(f"{type(self).__name__}.{name} must be 1 or more, got {getattr(self, name)}.")
         if isinstance(self.audio, LogMel):
             self.audio.require_bands(SAMPLE_RATE)
+
+    @property
+    def full_sizes(self) -> dict[str, int]:
+        """Examples in the splits, for forecasts without them: the 1.7 million of the paper (section 4.2), of
+        which a share is held out here, and the 20,371 segments of the evaluation list."""
+        held_out = 1_700_000 // HELD_OUT
+        return {"train": 1_700_000 - held_out, "validation": held_out, "test": 20_371}
 
     @property
     def name(self) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from perceiver import Pixels
 from pipelines.data.imagenet.classes import CLASSES
-from pipelines.data.imagenet.preparation import VERSION
+from pipelines.data.imagenet.preparation import HELD_OUT, VERSION
+from pipelines.data.imagenet.source import OFFICIAL
 from pipelines.data.images.view import ImageView
 from pipelines.data.stream import Stream
 
@@ -28,6 +29,16 @@ class ImageNet(ImageView):
     @property
     def num_classes(self) -> int:
         return CLASSES
+
+    @property
+    def full_sizes(self) -> dict[str, int]:
+        """Examples in the splits of the whole set, for forecasts without it; what is held out is rounded."""
+        held_out = OFFICIAL["training"] // HELD_OUT
+        return {
+            "train": OFFICIAL["training"] - held_out,
+            "validation": held_out,
+            "test": OFFICIAL["validation"],
+        }
 
     def open(self, root: str) -> Stream:
         """The prepared shards under `root`. Raises MissingDataset with the command that prepares them."""

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from lab.errors import DataError, SpecError
 from pipelines.data.counter import Draws
-from pipelines.data.modelnet40.classes import CLASSES
+from pipelines.data.modelnet40.classes import CLASSES, COUNTS
 from pipelines.data.modelnet40.preparation import VERSION
+from pipelines.data.modelnet40.shapes import HELD_OUT
 from pipelines.data.points import drawing, placement, sampling, transforms
 from pipelines.data.points.transforms import Cloud
 from pipelines.data.shards import Row
@@ -59,6 +60,12 @@ class ModelNet40:
     @property
     def num_classes(self) -> int:
         return len(CLASSES)
+
+    @property
+    def full_sizes(self) -> dict[str, int]:
+        """Examples in the splits of the whole set, for forecasts without it; what is held out is rounded."""
+        held_out = COUNTS["train"] // HELD_OUT
+        return {"train": COUNTS["train"] - held_out, "validation": held_out, "test": COUNTS["test"]}
 
     @property
     def multi_label(self) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from lab import catalog, codec
@@ -41,9 +41,22 @@ def plan(arguments: argparse.Namespace) -> None:
     from lab.tracking.mlflow import MlflowTracker
 
     settings = Settings.load()
+    resources = wanted(arguments)
     items = list(planned(found, MlflowTracker(settings), settings))
-    for line in report(found, items, wanted(arguments), rate=arguments.rate):
+    if arguments.sustained is not None:
+        items = [at_speed(item, arguments.sustained, resources.workers) for item in items]
+    for line in report(found, items, resources, rate=arguments.rate):
         print(line)
+
+
+def at_speed(item: Item, teraflops: float, workers: int) -> Item:
+    """The item with the time it takes if every worker sustains so many operations per second. What is on
+    record knows better and stays."""
+    if item.each.seconds is not None:
+        return item
+    seconds = item.each.operations / (1e12 * teraflops * workers)
+    basis = f"{teraflops:g} TFLOP/s of each worker, as given"
+    return replace(item, each=replace(item.each, seconds=Range(seconds, seconds, seconds), basis=basis))
 
 
 def sweep_of(name: str) -> str:
