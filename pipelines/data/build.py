@@ -6,6 +6,7 @@ were read. The manifest is written last: without one, the data set is not prepar
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,22 +83,60 @@ def build(
 
 
 def verify(directory: Directory, manifest: Manifest, progress: Progress = silent) -> None:
-    """Reads every byte and compares it with the manifest.
+    """Reads every byte and compares it with the manifest, and the manifest with what the files say.
 
-    Raises DataError naming a missing file, CorruptShard naming a damaged one and, where the damage has a
-    place, the row group.
+    Raises DataError naming a missing file or a manifest that was changed, CorruptShard naming a damaged file
+    and, where the damage has a place, the row group.
     """
     manifests.check_sizes(directory, manifest)
+    owners = {file.sha256: file.name for file in manifest.files}
     count = _Count(progress, f"verify {manifest.name}", sum(file.rows for file in manifest.files))
-    for file in manifest.files:
-        if directory.sha256(file.name) != file.sha256:
-            for _ in _rows(directory, file, manifest.schema):
-                pass
-            raise CorruptShard(
-                f"{directory.file(file.name)} is damaged outside its row groups: its sha256 is not the "
-                f"manifest's; {directory.remedy}"
-            )
-        count.add(file.rows)
+    with ThreadPoolExecutor(directory.reads, thread_name_prefix="verify") as pool:
+        digests = [pool.submit(directory.sha256, file.name) for file in manifest.files]
+        try:
+            for file, digest in zip(manifest.files, digests, strict=True):
+                if digest.result() != file.sha256:
+                    raise _damage(directory, manifest, file, owners.get(digest.result()))
+                count.add(file.rows)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    _require_described(directory, manifest)
+
+
+def _damage(directory: Directory, manifest: Manifest, file: ShardFile, owner: str | None) -> CorruptShard:
+    """What is wrong with a file whose checksum is not the manifest's. Raises CorruptShard, too: the one that
+    names the row group, where there is one."""
+    if owner:
+        why = f"holds the bytes of {owner}"
+    else:
+        for _ in _rows(directory, file, manifest.schema):
+            pass
+        why = "is damaged outside its row groups: its sha256 is not the manifest's"
+    return CorruptShard(f"{directory.file(file.name)} {why}; {directory.remedy}")
+
+
+def _require_described(directory: Directory, manifest: Manifest) -> None:
+    """The files are those that were written for what the manifest says they are. Raises DataError."""
+    listed = {file.name for file in manifest.files}
+    strangers = sorted(name for name in directory.sizes() if name.endswith(".parquet") and name not in listed)
+    if strangers:
+        raise DataError(f"{directory.file(strangers[0])} is not in the manifest; {directory.remedy}")
+    for split in manifest.splits:
+        for file in split.files:
+            footer = shards.footer(directory, file.name)
+            agree = {
+                "version": footer.about["version"] == str(manifest.version),
+                "source": footer.about["source"] == manifest.source,
+                "labels": json.loads(footer.about["labels"]) == list(manifest.labels),
+                "split": footer.about["split"] == split.name,
+                "row_groups": footer.row_groups == file.row_groups,
+            }
+            for what in (what for what, agrees in agree.items() if not agrees):
+                raise DataError(
+                    f"{directory.file(manifests.NAME)} was changed: its {what} is not what {file.name} was "
+                    f"written for; {directory.remedy}"
+                )
 
 
 def _write(directory: Directory, version: int, plan: Plan, progress: Progress, workers: int) -> Manifest:

@@ -73,20 +73,22 @@ def test_payloads_are_stored_plain_and_every_page_has_a_checksum(tmp_path: Path)
     assert payload(0) in path.read_bytes()
 
 
-def test_any_flipped_byte_is_reported_or_changes_nothing(tmp_path: Path) -> None:
-    """Every byte of the file in turn. Some bytes of the footer mean nothing; rows never change in silence."""
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (1, 2, 3))])
+def test_any_flipped_byte_is_reported_or_changes_nothing(tmp_path: Path, first: int) -> None:
+    """Every fourth byte of the file in turn. Some bytes of the footer mean nothing; rows never change in
+    silence."""
     directory, file = written(str(tmp_path))
     path = tmp_path / "numbers" / file.name
     whole = path.read_bytes()
     reports: list[str] = []
-    for place in range(len(whole)):
+    for place in range(first, len(whole), 4):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         try:
             assert read(directory, file) == ROWS
         except CorruptShard as fault:
             reports.append(str(fault))
     assert all("numbers/train.parquet, row group" in report for report in reports)
-    assert len(reports) > sum(len(payload(i)) for i in range(10))
+    assert len(reports) > sum(len(payload(i)) for i in range(10)) // 4
 
 
 def test_a_flipped_byte_of_an_example_names_its_row_group(tmp_path: Path) -> None:
