@@ -104,7 +104,7 @@ def concurrent(resources: Resources) -> int:
     if resources.concurrent is not None:
         return resources.concurrent
     there = ray.cluster_resources()
-    needs = {"CPU": resources.workers * resources.cpus, "GPU": resources.workers * resources.gpus}
+    needs = {"CPU": resources.fewest * resources.cpus, "GPU": resources.fewest * resources.gpus}
     return max(
         1,
         min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need)

@@ -14,7 +14,8 @@
     ├── CheckpointError         a checkpoint that cannot be written or read
     │   └── DamagedCheckpoint   not what was written
     ├── RunError                a run that ended without a result
-    │   └── Diverged            its loss is no longer a number
+    │   ├── Diverged            its loss is no longer a number
+    │   └── OutOfMemory         no device had the memory it takes
     ├── Interrupted             a person asked to stop; what was done is kept
     └── PortInUse               a server cannot bind its port
 
@@ -92,6 +93,10 @@ class RunError(LabError):
 
 class Diverged(RunError):
     """The loss of a run is no longer a finite number."""
+
+
+class OutOfMemory(RunError):
+    """A run takes more memory than there is, on a device or a host."""
 
 
 class Interrupted(LabError):

@@ -52,7 +52,10 @@ def run_one(
         recorder.hold(run.run_id)
         line = ProgressLine(name, spec.batch_size)
         try:
-            launch(spec, resources, settings, recorder.sink(run.run_id), on_event=line, should_stop=stop)
+            launch(
+                spec, resources, settings, recorder.sink(run.run_id),
+                on_event=line, on_tick=lambda: line.tick(stop.asked), should_stop=stop,
+            )  # fmt: skip
         finally:
             line.close()
             recorder.release(run.run_id)
@@ -86,7 +89,7 @@ def run_sweep(
             from lab import cluster
             from lab.tune import conduct
 
-            with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.workers > 1):
+            with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.several):
                 drive.attach(
                     cluster.recorder(partial(MlflowTracker, settings)), cluster.concurrent(resources)
                 )

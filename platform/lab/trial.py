@@ -72,11 +72,11 @@ def run(work: Work, report: Report) -> dict[str, Any]:
 
 def _train(work: Work, reporter: Reporter) -> dict[str, float]:
     """One worker trains in this process; several in a worker group of their own."""
-    if work.resources.workers > 1:
+    if work.resources.several:
         from lab.train.distributed import launch
-        from lab.train.loop import Evaluated, Event
+        from lab.train.loop import Evaluated, Heard
 
-        def heard(event: Event) -> None:
+        def heard(event: Heard) -> None:
             if isinstance(event, Evaluated):
                 reporter.evaluated(event.step, event.metrics)
 

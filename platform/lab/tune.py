@@ -37,7 +37,7 @@ def trial(config: dict[str, Any]) -> dict[str, Any]:
 
 def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
     """Let Tune run what a drive proposes, until it proposes no more."""
-    alone = drive.resources.workers == 1
+    alone = not drive.resources.several
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
     storage = tempfile.mkdtemp(prefix="lab-tune-", dir=os.environ.get(cluster.SCRATCH))
     try:

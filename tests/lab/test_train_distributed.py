@@ -3,11 +3,9 @@
 import os
 import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 import pytest
-import ray
 
 from lab import Evaluation, Resources, Settings, Sgd, Steps
 from lab.errors import CorruptShard, Diverged, Interrupted, MissingDataset
@@ -17,22 +15,8 @@ from lab.train.loop import Evaluated, Resumed, Saved, Stepped
 from lab.train.run import train
 from tests.lab.toy import FileLedger, Ledger, ToyData, toy_spec
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("local_ray")
 TWO = Resources(workers=2, cpus=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster():
-    # Sockets live under the temporary folder, and their paths must be short.
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    paths = os.pathsep.join([str(ROOT / "platform"), str(ROOT)])
-    ray.init(
-        address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}},
-    )  # fmt: skip
-    yield
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

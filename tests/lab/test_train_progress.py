@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lab.train import progress
-from lab.train.loop import Evaluated, Resumed, Saved, Stepped
+from lab.train.loop import Evaluated, Lost, Resumed, Saved, Stepped
 from lab.train.progress import ProgressLine
 
 
@@ -77,3 +77,40 @@ def test_a_continued_run_says_from_where(clock):
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (42, "0:42"), (61, "1:01"), (3723, "1:02:03")])
 def test_times_read_as_on_a_clock(seconds, text):
     assert progress.clock(seconds) == text
+
+
+def test_a_silence_is_shown_for_how_long_it_lasts(clock):
+    stream = Terminal()
+    line = ProgressLine("digits", 32, stream)
+    line(step(1))
+    for _ in range(75):
+        clock[0] += 1
+        line.tick()
+    assert "nothing heard" not in line.text(109.9)
+    assert stream.getvalue().split("\r")[-1].rstrip().endswith("nothing heard for 1:15")
+    line(step(2))
+    assert "nothing heard" not in line.text(clock[0])
+
+
+def test_what_befell_the_workers_is_said_and_the_pace_is_that_of_the_new_ones(clock):
+    stream = io.StringIO()
+    line = ProgressLine("digits", 32, stream)
+    line(step(10))
+    line(Lost("worker 1 died"))
+    line(Resumed(8))
+    clock[0] += 100
+    line(step(9))
+    line(step(10))
+    assert stream.getvalue().splitlines() == [
+        "digits  lost its workers: worker 1 died",
+        "digits  continuing after step 8",
+    ]
+    assert line.text(200.5).endswith("64 examples/s  0:45 left")
+
+
+def test_the_wish_to_stop_is_answered_once(clock):
+    stream = Terminal()
+    line = ProgressLine("digits", 32, stream)
+    for _ in range(3):
+        line.tick(stopping=True)
+    assert stream.getvalue().count("stopping: a checkpoint is written (Ctrl-C again gives the run up)") == 1

@@ -108,6 +108,7 @@ def dry_run(found: Sweep, tracker: Tracker) -> int:
 def wanted(arguments: argparse.Namespace) -> Resources:
     return Resources(
         workers=arguments.workers,
+        min_workers=arguments.min_workers,
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         concurrent=arguments.concurrent,

@@ -2,15 +2,18 @@
 
 The driver and the workers speak through a `Relay`, a small actor on the driver's node: events and refusals go
 up, the wish to stop goes down. Ray restarts a group that lost a worker; the new one continues from the run's
-own checkpoint, which is found by digest, so nothing depends on what Ray remembers.
+own checkpoint, which is found by digest, so nothing depends on what Ray remembers. A worker that hangs is
+noticed in two ways: the others wait for it in a collective, and Ray asks each whether it is alive; both lose
+patience after `Settings.patience`.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -20,7 +23,16 @@ import ray.train.torch
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lab.errors import DataChanged, Diverged, Interrupted, LabError, MissingDataset, RunError, SpecError
+from lab.errors import (
+    DataChanged,
+    Diverged,
+    Interrupted,
+    LabError,
+    MissingDataset,
+    OutOfMemory,
+    RunError,
+    SpecError,
+)
 from lab.execution import Execution
 from lab.resources import Resources
 from lab.retention import Retention
@@ -29,16 +41,20 @@ from lab.spec import ExperimentSpec
 from lab.storage import within
 from lab.tracking.sink import Sink
 from lab.train.group import Group
-from lab.train.loop import Event, Stepped
+from lab.train.loop import Event, Heard, Lost, Stepped
+from lab.train.memory import ADVICE
 from lab.train.run import train
 
 RESTARTS = 3
-COLLECTIVE_TIMEOUT_SECONDS = 300
-"""half an hour, Ray's default, is how long a cut cable would otherwise go unnoticed"""
 POLL_SECONDS = 0.25
-PATIENCE_SECONDS = 30
+LAST_CHECKPOINT_SECONDS = 30
 """how long a driver that must go waits for its workers' last checkpoint"""
-HEALTH_CHECK_VARIABLE = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
+ELASTIC_START_SECONDS = 20
+"""how long an elastic group waits for workers it was promised before it looks for what there is instead"""
+ELASTIC_LOOK_SECONDS = 30
+"""how often an elastic group looks whether there is room for more workers; taking it costs a restart"""
+MEMORY_KILL = "running low on memory"
+"""how Ray says that it ended a worker to keep its node alive"""
 COMMON_ERRORS = (SpecError, MissingDataset, DataChanged, Diverged, Interrupted)
 """what all workers meet after the same step"""
 
@@ -64,19 +80,24 @@ class Relay:
     """Between a driver and its workers, as an actor. It outlives workers, not the driver."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Heard] = []
         self.stopping = False
         self.error: LabError | None = None
 
-    def tell(self, event: Event) -> bool:
+    def tell(self, event: Heard) -> bool:
         """Take an event from the leading worker; whether it should stop."""
         self.events.append(event)
         return self.stopping
 
-    def hear(self) -> list[Event]:
+    def hear(self) -> list[Heard]:
         """The events since the last time."""
         heard, self.events = self.events, []
         return heard
+
+    def lose(self, cause: str) -> None:
+        """Take what befell the workers, unless a refusal has said it."""
+        if self.error is None:
+            self.events.append(Lost(cause))
 
     def stop(self) -> None:
         self.stopping = True
@@ -95,7 +116,8 @@ def launch(
     settings: Settings,
     sink: Sink,
     *,
-    on_event: Callable[[Event], object] = lambda event: None,
+    on_event: Callable[[Heard], object] = lambda event: None,
+    on_tick: Callable[[], object] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
     callbacks: Sequence[Any] = (),
     checkpoint_every: float = 5.0,
@@ -104,12 +126,14 @@ def launch(
     last value of every metric.
 
     sink: goes to rank 0, so it must pickle. on_event: sees events here in the driver, of steps a few per
-    second. should_stop: asked here a few times per second; the group then writes a checkpoint and Interrupted
-    is raised. callbacks: for Ray Train (Tune's `TuneReportCallback`); with any, each evaluation is reported
+    second, and `Lost` when a group has failed. on_tick: called here a few times per second, whether anything
+    happens or not. should_stop: asked as often; the group then writes a checkpoint and Interrupted is raised.
+    callbacks: for Ray Train (Tune's `TuneReportCallback`); with any, each evaluation is reported
     to them.
 
-    Raises what `train` raises, whichever worker it was raised in, and RunError if the group failed more than
-    three times for other reasons.
+    Raises what `train` raises, whichever worker it was raised in; OutOfMemory if Ray ended its workers each
+    time to keep their node alive; and RunError if the group failed more than three times for other
+    reasons.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     relay = ray.remote(Relay).options(num_cpus=0, scheduling_strategy=here).remote()
@@ -125,46 +149,85 @@ def launch(
         retention=settings.retention,
         reports=bool(callbacks),
     )
-    fit = _Fit(_trainer(assignment, resources, callbacks))
+    fit = _Fit(_trainer(assignment, resources, settings.patience, callbacks))
     fit.start()
     try:
         while fit.is_alive():
             fit.join(POLL_SECONDS)
             for event in ray.get(relay.hear.remote()):
                 on_event(event)
+            on_tick()
             if should_stop():
                 ray.get(relay.stop.remote())
+    except KeyboardInterrupt:  # the second Ctrl-C: no patience is left
+        raise
     except BaseException:
         relay.stop.remote()
-        fit.join(PATIENCE_SECONDS)
+        fit.join(LAST_CHECKPOINT_SECONDS)
         raise
     return fit.outcome()
 
 
 def _trainer(
-    assignment: Assignment, resources: Resources, callbacks: Sequence[Any]
+    assignment: Assignment, resources: Resources, patience: float, callbacks: Sequence[Any]
 ) -> ray.train.torch.TorchTrainer:
     """The same name and place for the same experiment, so that what Ray leaves on disk does not pile up."""
-    os.environ.setdefault(HEALTH_CHECK_VARIABLE, str(POLL_SECONDS))
+    elastic = resources.fewest < resources.workers
+    _tell_controller(patience, elastic)
     gpus = {"GPU": resources.gpus} if resources.gpus else {}
     return ray.train.torch.TorchTrainer(
         work,
         train_loop_config={"assignment": assignment},
         torch_config=ray.train.torch.TorchConfig(
-            backend="nccl" if gpus else "gloo", timeout_s=COLLECTIVE_TIMEOUT_SECONDS
+            backend="nccl" if gpus else "gloo", timeout_s=ceil(patience)
         ),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=resources.workers,
+            num_workers=(resources.fewest, resources.workers) if elastic else resources.workers,
             use_gpu=bool(gpus),
             resources_per_worker={"CPU": resources.cpus, **gpus},
+            elastic_resize_monitor_interval_s=ELASTIC_LOOK_SECONDS,
         ),
         run_config=ray.train.RunConfig(
             name=assignment.spec.digest,
             storage_path=within(assignment.storage, "ray"),
             failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
-            callbacks=list(callbacks),
+            callbacks=[Losses(assignment.relay), *callbacks],
         ),
     )
+
+
+def _tell_controller(patience: float, elastic: bool) -> None:
+    """Ray Train hands these variables of the driver on to the controller of its next run."""
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(POLL_SECONDS))
+    os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(patience)
+    if elastic:
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ELASTIC_START_SECONDS)
+    else:
+        os.environ.pop("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", None)
+
+
+class Losses(ray.train.UserCallback):  # type: ignore[misc]
+    """Tells the driver why a group has to be started again. Lives in Ray's controller."""
+
+    def __init__(self, relay: Any) -> None:
+        self.relay = relay
+
+    def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:
+        self.relay.lose.remote(cause(worker_exceptions))
+
+
+def cause(failures: Mapping[int, Exception]) -> str:
+    """One line for what befell the workers of a group: those that died or were silent speak before those that
+    only lost their company."""
+    faults = {rank: getattr(fault, "health_check_failure", fault) for rank, fault in failures.items()}
+    for rank, fault in sorted(faults.items()):
+        words = str(fault).strip()
+        if isinstance(fault, ray.exceptions.RayActorError):
+            return f"worker {rank} died" + (f" ({MEMORY_KILL})" if MEMORY_KILL in words else "")
+        if type(fault).__name__ == "WorkerHealthCheckTimeoutError":
+            return f"worker {rank} did not answer for longer than the patience"
+    rank, fault = min(faults.items())
+    return f"worker {rank}: {str(fault).strip().splitlines()[-1]}"
 
 
 class _Fit(threading.Thread):
@@ -185,14 +248,19 @@ class _Fit(threading.Thread):
 
     def outcome(self) -> dict[str, float]:
         if isinstance(self.fault, ray.train.TrainingFailedError):
-            reason = str(self.fault).strip().splitlines()[-1]
-            failed = f"the worker group failed {RESTARTS + 1} times, the last time with: {reason}"
-            raise RunError(failed) from self.fault
+            raise _verdict(self.fault) from self.fault
         if self.fault is not None:
             raise self.fault
         if isinstance(self.result, LabError):
             raise self.result
         return dict(self.result)
+
+
+def _verdict(fault: ray.train.TrainingFailedError) -> RunError:
+    failures = getattr(fault, "worker_failures", {})
+    reason = cause(failures) if failures else str(fault).strip().splitlines()[-1]
+    told = f"the worker group failed {RESTARTS + 1} times, the last time because {reason}"
+    return OutOfMemory(f"{told}: {ADVICE}.") if MEMORY_KILL in reason else RunError(f"{told}.")
 
 
 def work(config: dict[str, Any]) -> dict[str, float] | LabError:

@@ -69,6 +69,17 @@ class Saved:
 Event = Resumed | Stepped | Evaluated | Saved
 
 
+@dataclass(frozen=True)
+class Lost:
+    """Workers died or hung; the group is started again and continues from its last checkpoint."""
+
+    cause: str
+
+
+Heard = Event | Lost
+"""what the driver of a worker group is told"""
+
+
 def events(
     training: Training,
     plan: Plan,

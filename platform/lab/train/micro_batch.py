@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from lab.errors import RunError
+from lab.errors import OutOfMemory
 from lab.spec import Batch
+from lab.train.memory import is_out_of_memory
 
 
 def pieces(batch: Batch, size: int | None) -> Iterator[Batch]:
@@ -34,7 +35,7 @@ def pieces(batch: Batch, size: int | None) -> Iterator[Batch]:
 def largest_that_fits(examples: int, attempt: Callable[[int], object]) -> int:
     """The first of examples, examples / 2, examples / 4, ... 1 with which `attempt` has memory enough.
 
-    Raises RunError when not even one example fits.
+    Raises OutOfMemory when not even one example fits.
     """
     size = examples
     while True:
@@ -44,7 +45,7 @@ def largest_that_fits(examples: int, attempt: Callable[[int], object]) -> int:
             if not is_out_of_memory(fault):
                 raise
             if size == 1:
-                raise RunError(
+                raise OutOfMemory(
                     "one example at a time does not fit the memory: take a device with more or a smaller "
                     f"model ({str(fault).splitlines()[0]})."
                 ) from None
@@ -53,8 +54,3 @@ def largest_that_fits(examples: int, attempt: Callable[[int], object]) -> int:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         size = -(-size // 2)
-
-
-def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether that is what an allocator says, of a GPU or of the CPU."""
-    return isinstance(fault, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(fault)

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TextIO
 
-from lab.train.loop import Evaluated, Event, Resumed, Saved, Stepped
+from lab.train.loop import Evaluated, Heard, Lost, Resumed, Saved, Stepped
 
 REDRAW_SECONDS = 0.1
+QUIET_SECONDS = 10.0
+"""a silence as long as this is shown; an evaluation or a compilation may take it too"""
 
 
 class ProgressLine:
     """Shows events as `label  step 120/600  loss 0.412  validation/top1 91.2%  5,120 examples/s  0:42 left`.
 
     To be given to `train` as `on_event`. Events may be skipped: rates come from step numbers and the clock.
+    With `tick` called now and then, a silence is shown too.
     """
 
     def __init__(self, label: str, batch_size: int, stream: TextIO | None = None) -> None:
@@ -26,12 +29,17 @@ class ProgressLine:
         self._metrics: Mapping[str, float] = {}
         self._latest: Stepped | None = None
         self._first: tuple[int, float] | None = None
-        self._drawn = 0.0
+        self._drawn, self._heard = 0.0, monotonic()
+        self._stopping = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Heard) -> None:
+        self._heard = monotonic()
         match event:
             case Resumed(step):
+                self._first = None
                 self._line(f"{self.label}  continuing after step {step}")
+            case Lost(cause):
+                self._line(f"{self.label}  lost its workers: {cause}")
             case Stepped(step):
                 self._latest = event
                 self._first = self._first or (step, monotonic())
@@ -45,6 +53,14 @@ class ProgressLine:
                     self._line(self.text(monotonic()))
             case Saved():
                 pass
+
+    def tick(self, stopping: bool = False) -> None:
+        """Show that time passes: how long nothing was heard, and that the run was asked to stop."""
+        if stopping and not self._stopping:
+            self._stopping = True
+            self._line(f"{self.label}  stopping: a checkpoint is written (Ctrl-C again gives the run up)")
+        if self._live and monotonic() - max(self._heard + QUIET_SECONDS, self._drawn) >= 1:
+            self._redraw()
 
     def close(self) -> None:
         """Leave the last line standing."""
@@ -67,6 +83,8 @@ class ProgressLine:
             parts.append(f"{pace * self.batch_size:,.0f} examples/s")
             if left := self._latest.total - self._latest.step:
                 parts.append(f"{clock(left / pace)} left")
+        if (quiet := now - self._heard) >= QUIET_SECONDS:
+            parts.append(f"nothing heard for {clock(quiet)}")
         return "  ".join(parts)
 
     def _redraw(self) -> None:
@@ -76,7 +94,8 @@ class ProgressLine:
         self.stream.flush()
 
     def _line(self, text: str) -> None:
-        self.stream.write(("\r" if self._live else "") + text + "\n")
+        width = shutil.get_terminal_size().columns - 1 if self._live else 0
+        self.stream.write(("\r" if self._live else "") + text.ljust(width) + "\n")
         self.stream.flush()
 
 

@@ -14,10 +14,12 @@ from lab.train.group import Group
 from lab.train.journal import Journal
 from lab.train.keeper import Keeper
 from lab.train.loop import Evaluated, Event, Resumed, events
+from lab.train.memory import one_verdict
 from lab.train.plan import Plan
 from lab.train.state import Training
 
 
+@one_verdict()
 def train(
     spec: ExperimentSpec,
     *,
@@ -45,7 +47,7 @@ def train(
     retention: which checkpoints are kept.
 
     Raises SpecError, MissingDataset, CorruptShard, DataChanged where the checkpoint was made from other data,
-    CheckpointError, Diverged, Interrupted.
+    CheckpointError, Diverged, OutOfMemory, Interrupted.
     """
     source = spec.data.open(data_root)
     plan, shards = Plan.of(spec, source), group.world if execution.sharded else 1

@@ -1,0 +1,81 @@
+"""Whatever befalls a run, it continues or ends with a reason, and its record says which."""
+
+import signal
+
+import pytest
+
+from lab import Evaluation, Resources, Settings, Steps
+from lab.errors import Diverged, OutOfMemory
+from lab.run import run_one
+from lab.tracking.mlflow import MlflowTracker
+from lab.tracking.tracker import Status
+from tests.lab.failing import WatchedData, struck
+from tests.lab.toy import ToyData, toy_spec
+
+pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.slow]
+
+WATCHED = toy_spec(data=WatchedData(), duration=Steps(1200), evaluation=Evaluation(every=Steps(400)))
+
+
+class Lab:
+    """One record and one storage, for commands one after the other."""
+
+    def __init__(self, folder):
+        self.settings = Settings(
+            tracking=f"sqlite:///{folder}/record.db", artifacts=str(folder / "files"),
+            storage=str(folder / "checkpoints"), data=str(folder / "data"), patience=8,
+        )  # fmt: skip
+        self.tracker = MlflowTracker(self.settings)
+
+    def train(self, spec, workers=2):
+        return run_one(
+            spec, name="toy", scale="laptop", resources=Resources(workers=workers, cpus=0.5),
+            settings=self.settings, tracker=self.tracker,
+        )  # fmt: skip
+
+    def on_record(self, spec):
+        return self.tracker.find([spec.digest])[spec.digest]
+
+    def curve(self, spec, metric):
+        return self.tracker.history(self.on_record(spec).run_id, metric)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [(2, signal.SIGKILL), (2, signal.SIGSTOP), (1, signal.SIGSTOP)],
+    ids=["killed", "hung", "hung-alone"],
+)
+def test_a_worker_that_dies_or_hangs_is_replaced_and_the_record_shows_one_whole_run(
+    lab, workers, number, capsys
+):
+    with struck(lab.settings, WATCHED, number) as victims:
+        run = lab.train(WATCHED, workers)
+    assert victims
+    assert "lost its workers: worker" in capsys.readouterr().out
+    assert (run.status, run.attempts, run.tags.get("reason")) == (Status.COMPLETE, 1, None)
+    assert [step for step, _ in lab.curve(WATCHED, "validation/top1")] == [400, 800, 1200]
+    assert [step for step, _ in lab.curve(WATCHED, "train/loss")] == list(range(12, 1201, 12))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_without_memory_fails_the_run_at_once_with_what_to_do(lab, workers):
+    spec = toy_spec(data=WatchedData(starving=True), duration=Steps(100))
+    with pytest.raises(OutOfMemory, match=r"can't allocate memory.*: use --micro-batch auto") as told:
+        lab.train(spec, workers)
+    run = lab.on_record(spec)
+    assert (run.status, run.tags["reason"]) == (Status.FAILED, str(told.value))
+    assert "\n" not in str(told.value)
+
+
+def test_a_loss_that_is_no_number_fails_the_run_with_the_verdict_on_record(lab):
+    spec = toy_spec(data=ToyData(poison=True))
+    with pytest.raises(Diverged):
+        lab.train(spec, 1)
+    run = lab.on_record(spec)
+    assert run.status is Status.FAILED
+    assert run.tags["reason"].startswith("the loss is nan at step 1 (optimizer.lr is 0.01): lower")
