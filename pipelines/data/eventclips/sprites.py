@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipelines.data.counter import Draws
 
-SIDE = 36
-"""pixels, of which evaluation sees the 31 in the middle (224/256)"""
+SIDE = 32
+"""pixels, of which evaluation sees the 28 in the middle (224/256)"""
 RADIUS = 4.0
 HEIGHTS = (0.33, 0.67)
 """of the sprites 0 to 3 and 4 to 7, from the top; sprites k and k + 4 are else alike"""
@@ -19,7 +19,7 @@ HUES = (0.0, 0.17, 0.5, 0.75)
 
 
 def film(labels: list[int], frames: int, draws: Draws) -> NDArray[np.uint8]:
-    """(frames, 36, 36, 3): the sprites of these classes going to and fro on a still backdrop."""
+    """(frames, 32, 32, 3): the sprites of these classes going to and fro on a still backdrop."""
     shown = np.repeat(_backdrop(draws)[None], frames, axis=0)
     time = np.arange(frames)
     for label in labels:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 
 from pipelines.data import generated
 from pipelines.data.build import Prepared, Progress, silent
 from pipelines.data.counter import Draws
-from pipelines.data.images import defects
+from pipelines.data.folder import ImageFolder
+from pipelines.data.images import labelled
 from pipelines.data.pairscenes.scenes import CLASSES, scene
-from pipelines.data.payload import files
-from pipelines.data.plan import IMAGES, Entry, Plan
-from pipelines.data.shards import Row
+from pipelines.data.plan import Plan
 
 VERSION = 1
 OF_EACH = {"train": 450, "validation": 50, "test": 100}
@@ -40,25 +38,5 @@ def write_images(folder: Path, progress: Progress = silent) -> None:
 
 
 def _plan(folder: Path) -> Plan:
-    splits = {
-        split: [
-            Entry(f"{name}/{Path(file).stem}", image.size, (label, image))
-            for label, name in enumerate(CLASSES)
-            for file, image in files(folder / split / name)
-        ]
-        for split in OF_EACH
-    }
-    listing = sorted((split, entry.key, entry.size) for split, found in splits.items() for entry in found)
-    return Plan(
-        source=hashlib.sha256(repr(listing).encode()).hexdigest()[:16],
-        labels=CLASSES,
-        schema=IMAGES,
-        splits=splits,
-        row=_row,
-        remark=lambda row: defects.remark(row["image"], f"image {row['key']}"),
-    )
-
-
-def _row(entry: Entry) -> Row:
-    label, image = entry.origin
-    return {"key": entry.key, "label": label, "image": image.read()}
+    declared = ImageFolder(name="pairscenes", num_classes=len(CLASSES))
+    return labelled.plan(*declared.found(folder, folder, silent))

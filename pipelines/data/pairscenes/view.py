@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.data.imagenet import ImageNet
 from pipelines.data.images.colour import Colour
 from pipelines.data.images.randaugment import RandAugment
+from pipelines.data.images.view import ImageView
 from pipelines.data.pairscenes.preparation import VERSION
 from pipelines.data.pairscenes.scenes import CLASSES
 from pipelines.data.stream import Stream
 
 
 @dataclass(frozen=True)
-class PairScenes(ImageNet):
+class PairScenes(ImageView):
     """PairScenes as (resolution, resolution, 3) 8-bit RGB, decoded, cropped and flipped as ImageNet.
 
     Its own sizes and no augmentation but flips: in a minute of training more of it only costs accuracy.
