@@ -51,8 +51,10 @@ def show(arguments: argparse.Namespace) -> None:
         print(spec.to_json())
         return None
     print(f"{arguments.name} at {arguments.scale} scale · digest {spec.digest} · {counts(spec)}\n")
-    for path, value in codec.flatten(spec).items():
-        print(f"  {path:34}{words(value)}")
+    fields = codec.flatten(spec)
+    width = max(map(len, fields)) + 2
+    for path, value in fields.items():
+        print(f"  {path:{width}}{words(value)}")
     return None
 
 

@@ -1,0 +1,176 @@
+"""The paper's models, smaller, each for what stands in for its data: digits of 8 x 8 pixels for ImageNet's
+images, MeshZoo for ModelNet40's clouds, EventClips for AudioSet's recordings.
+
+What the ablations are about stays (the number, placement and sharing of cross-attends and latent
+Transformers, the kind of positions, what is dropped), and sizes are divided. A size that an ablation changes
+is divided in the same way, so its axis keeps its proportions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from functools import singledispatch
+from typing import Any
+
+from lab import Model
+from lab.errors import SpecError
+from perceiver import Audio, Fourier, Fusion, Image, Learned, PerceiverConfig, Points, Spectrogram, Video
+from perceiver.baselines import PointNetPlusPlus, ResNet, SetAbstraction, Transformer, ViT
+from perceiver.positions import Positions
+from pipelines.data import AudioSet, Digits, EventClips, LogMel, MeshZoo, SpecAugment, eventclips
+from pipelines.data.audioset.spans import SAMPLES_PER_FRAME
+
+SHRINK = Fraction(3, 64)
+"""of the latent array, along both of its axes: 512 x 1024 becomes 24 x 48"""
+DIGITS, MESHES, CLIPS = Digits(), MeshZoo(), EventClips()
+SAMPLES = CLIPS.frames * SAMPLES_PER_FRAME
+
+
+@singledispatch
+def smaller(model: Model) -> Model:
+    """The model for what stands in for its data, by the kind of its inputs."""
+    raise SpecError(
+        f"the laptop scale cannot make {type(model).__name__} smaller: register a function with "
+        "@sweeps.smaller.smaller.register, or run it as it is with --scale own."
+    )
+
+
+@smaller.register
+def _(model: PerceiverConfig) -> Model:
+    # The elements of clips do not shrink as the latents do: as wide as they, cross-attends would cost most.
+    clips = isinstance(model.inputs, Audio | Spectrogram | Video | Fusion)
+    return replace(
+        model,
+        inputs=smaller_inputs(model.inputs),
+        num_latents=round(model.num_latents * SHRINK),
+        latent_channels=round(model.latent_channels * SHRINK),
+        self_attends_per_block=-(-model.self_attends_per_block // 6),
+        self_heads=4,
+        qkv_channels="min" if clips else model.qkv_channels,
+        num_classes=classes(model.inputs),
+    )
+
+
+@smaller.register
+def _(model: ResNet) -> Model:
+    return replace(
+        model,
+        inputs=smaller_inputs(model.inputs),
+        depths=(1, 1),
+        widths=(16, 16),
+        residual="basic",
+        stem="3x3",
+        stem_width=16,
+        num_classes=classes(model.inputs),
+    )
+
+
+@smaller.register
+def _(model: ViT) -> Model:
+    return replace(
+        model,
+        inputs=smaller_inputs(model.inputs),
+        patch=2 if isinstance(model.inputs, Image) else model.patch,
+        width=64,
+        depth=2,
+        heads=4,
+        widening=2,
+        num_classes=classes(model.inputs),
+    )
+
+
+@smaller.register
+def _(model: Transformer) -> Model:
+    return replace(
+        model,
+        inputs=smaller_inputs(model.inputs),
+        grid=None,
+        width=48,
+        depth=2,
+        heads=2,
+        num_classes=classes(model.inputs),
+    )
+
+
+@smaller.register
+def _(model: PointNetPlusPlus) -> Model:
+    return replace(
+        model,
+        inputs=smaller_inputs(model.inputs),
+        abstractions=(SetAbstraction(48, 0.4, 16, (8, 8, 16)), SetAbstraction(12, 0.8, 16, (16, 16, 32))),
+        global_widths=(32, 64),
+        head_widths=(32,),
+        num_classes=classes(model.inputs),
+    )
+
+
+def classes(inputs: object) -> int:
+    """Classes of what stands in for the data of such inputs."""
+    data = DIGITS if isinstance(inputs, Image) else MESHES if isinstance(inputs, Points) else CLIPS
+    return data.num_classes
+
+
+def smaller_clips(data: AudioSet) -> EventClips:
+    """EventClips heard and seen in the same ways, 4 spans of each averaged in evaluation."""
+    sound = data.audio
+    if isinstance(sound, LogMel):
+        masks = SpecAugment(time_width=2, frequency_width=2) if sound.masks else None
+        sound = replace(eventclips.mel(), masks=masks)
+    film = replace(eventclips.frames(), eight_bit=data.video.eight_bit) if data.video else None
+    return EventClips(audio=sound, video=film, clips=4)
+
+
+@singledispatch
+def smaller_inputs(inputs: Any) -> Any:
+    """The same kind of elements, fewer, with an eighth of the bands, up to the Nyquist frequency."""
+    raise SpecError(
+        f"the laptop scale has no data for {type(inputs).__name__}: "
+        "run the experiment as it is with --scale own."
+    )
+
+
+@smaller_inputs.register
+def _(inputs: Image) -> Image:
+    few = replace(inputs, height=8, width=8, channels=1, positions=None, pixels=None)
+    return replace(few, positions=_fewer(inputs.positions, 8))
+
+
+@smaller_inputs.register
+def _(inputs: Points) -> Points:
+    # Points lie on no grid; 16 was chosen by hand.
+    return replace(inputs, number=MESHES.points, positions=_fewer(inputs.positions, 16))
+
+
+@smaller_inputs.register
+def _(inputs: Audio) -> Audio:
+    return replace(inputs, samples=SAMPLES, positions=_fewer(inputs.positions, SAMPLES // inputs.patch))
+
+
+@smaller_inputs.register
+def _(inputs: Spectrogram) -> Spectrogram:
+    """With positions in both axes: so few bands could not tell them apart in one."""
+    frames, bins = eventclips.mel().shape(SAMPLES)
+    return replace(
+        inputs, frames=frames, bins=bins, positions=_fewer(inputs.positions, (frames, bins)), flat=False
+    )
+
+
+@smaller_inputs.register
+def _(inputs: Video) -> Video:
+    frames, height, width, _ = eventclips.frames().shape(CLIPS.frames)
+    few = replace(inputs, frames=frames, height=height, width=width, patch=(4, 4, 4), positions=None)
+    return replace(few, positions=_fewer(inputs.positions, few.axes))
+
+
+@smaller_inputs.register
+def _(inputs: Fusion) -> Fusion:
+    modalities = (replace(each, inputs=smaller_inputs(each.inputs)) for each in inputs.modalities)
+    return replace(inputs, modalities=tuple(modalities))
+
+
+def _fewer(positions: Positions, resolution: float | tuple[int, ...]) -> Positions:
+    if isinstance(positions, Fourier):
+        return replace(positions, bands=max(1, positions.bands // 8), max_resolution=resolution)
+    if isinstance(positions, Learned):
+        return replace(positions, channels=max(1, positions.channels // 8))
+    return positions
