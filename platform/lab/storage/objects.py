@@ -7,12 +7,14 @@ or AWS_PROFILE, or the machine's role; AWS_ENDPOINT_URL for another store than A
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Self, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
@@ -23,6 +25,8 @@ from lab.tracking.address import shown
 
 PATIENCE = 20.0
 """seconds that one operation is tried again while the store does not answer"""
+SILENCE = 10.0
+"""seconds without a byte after which a request is given up"""
 PAUSES = (0.25, 4.0)
 """seconds before the first further try and, doubling, at most"""
 _AWS = re.compile(r"AWS Error (?P<code>\w+) during (?P<operation>\w+) operation:\s*(?P<words>.*)")
@@ -51,7 +55,7 @@ class ObjectStore:
     def at(cls, address: str, *, seal: str) -> Self:
         """Raises CheckpointError when the URI cannot be understood, or there is nobody to ask."""
         try:
-            filesystem, path = asked("open", lambda: fs.FileSystem.from_uri(address))
+            filesystem, path = asked("open", lambda: opened(address))
         except (pa.ArrowException, ValueError, OSError) as fault:
             raise CheckpointError(
                 f"storage {shown(address)!r} cannot be opened: {shown(str(fault), address)}. Set LAB_STORAGE "
@@ -112,6 +116,42 @@ class ObjectStore:
 
     def _place(self, name: str, file: str = "") -> str:
         return f"{self.path}/{name}/{file}".rstrip("/")
+
+
+def opened(address: str) -> tuple[fs.FileSystem, str]:
+    """The filesystem and the path in it. Raises ValueError for a URI that cannot be understood.
+
+    S3 is opened by hand: by its URI, pyarrow would try each request again by itself, for minutes where the
+    store hangs.
+    """
+    parts = urlsplit(address)
+    if parts.scheme != "s3":
+        filesystem, path = fs.FileSystem.from_uri(address)
+        return filesystem, path
+    options = dict(parse_qsl(parts.query))
+    if odd := sorted(options.keys() - {"endpoint_override", "scheme", "region"}):
+        raise ValueError(
+            f"the option {odd[0]!r} is not known; there are endpoint_override, scheme and region"
+        )
+    user, _, bucket = parts.netloc.rpartition("@")
+    key, _, secret = (unquote(part) for part in user.partition(":"))
+    endpoint = options.get("endpoint_override") or os.environ.get(
+        "AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")
+    )
+    region = options.get("region") or os.environ.get("AWS_REGION", os.environ.get("AWS_DEFAULT_REGION"))
+    if not (region or endpoint):
+        region = fs.resolve_s3_region(bucket)
+    filesystem = fs.S3FileSystem(
+        access_key=key or None,
+        secret_key=secret or None,
+        region=region,
+        endpoint_override=endpoint,
+        scheme=options.get("scheme"),
+        request_timeout=SILENCE,
+        connect_timeout=SILENCE,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+    )
+    return filesystem, bucket + parts.path
 
 
 def asked(operation: str, ask: Callable[[], T]) -> T:
