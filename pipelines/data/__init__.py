@@ -4,6 +4,7 @@ from pipelines.data.audio.log_mel import LogMel
 from pipelines.data.audio.raw import RawAudio
 from pipelines.data.audio.specaugment import SpecAugment
 from pipelines.data.audioset import AudioSet
+from pipelines.data.description import describe, size
 from pipelines.data.digits import Digits
 from pipelines.data.eventclips import EventClips
 from pipelines.data.folder import ImageFolder, Table
@@ -15,7 +16,8 @@ from pipelines.data.manifest import Manifest
 from pipelines.data.meshzoo import MeshZoo
 from pipelines.data.modelnet40 import ModelNet40
 from pipelines.data.pairscenes import PairScenes
-from pipelines.data.prepare import contact_sheet, describe, prepare, state, verify
+from pipelines.data.prepare import inventory, prepare, verify
+from pipelines.data.sheet import contact_sheet
 from pipelines.data.stream import Stream
 from pipelines.data.video.frames import Frames
 
@@ -40,7 +42,8 @@ __all__ = [
     "Table",
     "contact_sheet",
     "describe",
+    "inventory",
     "prepare",
-    "state",
+    "size",
     "verify",
 ]

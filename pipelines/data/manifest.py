@@ -83,6 +83,10 @@ class Manifest:
     def files(self) -> tuple[ShardFile, ...]:
         return tuple(file for split in self.splits for file in split.files)
 
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
     def split(self, name: str) -> Split:
         """Raises UnknownName with the near miss."""
         for split in self.splits:

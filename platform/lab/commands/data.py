@@ -6,20 +6,23 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from lab import catalog
-from lab.errors import UnknownName
+from lab.errors import SpecError, UnknownName
 from lab.settings import Settings
+from lab.tracking.address import shown
 
 
 def data(arguments: argparse.Namespace) -> None:
     """Do one action on one data set, or list them all."""
     shelf = catalog.package("datasets", having="contact_sheet")
     root = Settings.load().data
+    if arguments.source and arguments.action != "prepare":
+        raise SpecError(f"lab data {arguments.action} takes no --source: only prepare reads raw files.")
     if arguments.action == "list":
-        for name, module in sorted(catalog.datasets().items()):
-            print(f"  {name:14}{shelf.state(root, name):16}{catalog.summary(module)}")
+        _list(shelf, root)
         return
     if not arguments.dataset:
         known = ", ".join(sorted(catalog.datasets()))
@@ -31,9 +34,18 @@ def data(arguments: argparse.Namespace) -> None:
         print(_counted(partial(shelf.verify, root, arguments.dataset)))
     else:
         print(shelf.describe(root, arguments.dataset))
-        name = Path(arguments.dataset).stem
-        picture = shelf.contact_sheet(root, arguments.dataset, Path(root) / f"{name}.png")
-        print(f"examples: {picture}")
+        folder = Path() if "://" in root else Path(root)
+        picture = folder / f"{Path(arguments.dataset).stem}.png"
+        print(f"\n  examples   {shelf.contact_sheet(root, arguments.dataset, picture)}")
+
+
+def _list(shelf: ModuleType, root: str) -> None:
+    """A line for each data set: its state, how much of it there is, and what it is."""
+    print(f"under {shown(root)}")
+    for name, module in sorted(catalog.datasets().items()):
+        found = shelf.inventory(root, name)
+        much = f"{found.examples:>12,} examples {shelf.size(found.bytes):>10}" if found.examples else ""
+        print(f"  {name:<12}{found.state:<14}{much:<32}  {catalog.summary(module)}")
 
 
 def _counted(work: Callable[..., Any]) -> Any:

@@ -338,7 +338,7 @@ def test_pictures_show_frames_and_sound(root: str, tmp_path: Path) -> None:
     heights = image[96:, :, 0].argmax(axis=0)
     assert (np.diff(heights.astype(int)) <= 0).all()
     sheet = np.asarray(Image.open(contact_sheet(root, "audioset", tmp_path / "sheet.png", count=1)))
-    assert sheet.shape == (3 * (176 + 4) + 4, 288 + 2 * 4, 3)
+    assert sheet.shape == (3 * (176 + 22) + 14, 288 + 2 * 4, 3)
 
 
 def test_shards_of_some_of_the_classes_must_be_meant(tmp_path: Path) -> None:

@@ -25,17 +25,17 @@ def test_names_nobody_knows_get_the_near_miss(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["{}", "file://{}"], ids=["path", "uri"])
 def test_the_states_of_a_data_set(tmp_path: Path, address: str) -> None:
     root = address.format(tmp_path)
-    assert shelf.state(root, "digits") == "not prepared"
+    assert shelf.inventory(root, "digits").state == "not prepared"
     with pytest.raises(MissingDataset, match="run: lab data prepare digits"):
         shelf.describe(root, "digits")
     with pytest.raises(MissingDataset, match="run: lab data prepare digits"):
         shelf.verify(root, "digits")
     assert not shelf.prepare("digits", root).already
     assert shelf.prepare("digits", root).already
-    assert shelf.state(root, "digits") == "prepared"
+    assert shelf.inventory(root, "digits").state == "prepared"
     assert shelf.verify(root, "digits").manifest.fingerprint in str(shelf.describe(root, "digits"))
     (tmp_path / "digits" / "test-00000-of-00001.parquet").unlink()
-    assert shelf.state(root, "digits") == "damaged"
+    assert shelf.inventory(root, "digits").state == "damaged"
 
 
 def test_verification_finds_what_sizes_do_not_show(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_verification_finds_what_sizes_do_not_show(tmp_path: Path) -> None:
     data = bytearray(victim.read_bytes())
     data[len(data) // 3] ^= 1
     victim.write_bytes(data)
-    assert shelf.state(str(tmp_path), "digits") == "prepared"
+    assert shelf.inventory(str(tmp_path), "digits").state == "prepared"
     with pytest.raises(CorruptShard, match=r"validation-00000-of-00001.parquet"):
         shelf.verify(str(tmp_path), "digits")
 
@@ -56,7 +56,11 @@ def test_a_description_counts_the_classes_as_scikit_learn_does(tmp_path: Path) -
     assert total == np.bincount(load_digits().target).tolist()
     text = str(described)
     assert str(tmp_path / "digits") in text
-    assert "1,197  10 of 10 classes, 116 to 122 examples each" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ["train", "1,197", "10", "of", "10", "116", "to", "122"] in lines
+    for digit in range(10):
+        counts = [f"{split[str(digit)]}" for split in described.balance.values()]
+        assert [str(digit), *counts] in lines
 
 
 def test_a_contact_sheet_shows_examples_of_the_data(tmp_path: Path) -> None:
@@ -64,8 +68,8 @@ def test_a_contact_sheet_shows_examples_of_the_data(tmp_path: Path) -> None:
     shelf.prepare("digits", str(tmp_path))
     path = shelf.contact_sheet(str(tmp_path), "digits", tmp_path / "sheet.png", count=5)
     sheet = np.asarray(Image.open(path).convert("L")).astype(float)
-    assert sheet.shape == (3 * 68 + 4, 5 * 68 + 4)
+    assert sheet.shape == (14 + 3 * (14 + 4 + 64 + 4), 5 * 68 + 4)
     known = 255 - load_digits().images * 255 / 16
     for column in range(5):
-        tile = sheet[4 : 4 + 64 : 8, 4 + column * 68 : 68 + column * 68 : 8]
+        tile = sheet[32 : 32 + 64 : 8, 4 + column * 68 : 68 + column * 68 : 8]
         assert np.abs(known - tile).max(axis=(1, 2)).min() <= 1

@@ -180,13 +180,13 @@ def test_the_endpoint_may_be_a_part_of_the_address(
 
 
 def test_the_states_of_a_data_set_on_a_store(s3: Gate) -> None:
-    assert shelf.state(ADDRESS, "digits") == "not prepared"
+    assert shelf.inventory(ADDRESS, "digits").state == "not prepared"
     shelf.prepare("digits", ADDRESS)
-    assert shelf.state(ADDRESS, "digits") == "prepared"
+    assert shelf.inventory(ADDRESS, "digits").state == "prepared"
     assert "s3://bucket/data/digits" in str(shelf.describe(ADDRESS, "digits"))
     assert shelf.verify(ADDRESS, "digits").already
     Directory.at(ADDRESS, "digits").delete("test-00000-of-00001.parquet")
-    assert shelf.state(ADDRESS, "digits") == "damaged"
+    assert shelf.inventory(ADDRESS, "digits").state == "damaged"
     assert not shelf.prepare("digits", ADDRESS).already
 
 
@@ -315,7 +315,7 @@ def test_a_store_that_is_away_is_asked_to_prepare_nothing(
 def test_a_bucket_that_does_not_exist_is_named(s3: Gate, numbers: Any) -> None:
     line = r"there is no bucket 'bucke'; create the bucket, or set LAB_DATA to another address"
     with pytest.raises(StorageUnavailable, match=line):
-        shelf.state("s3://bucke/data", "digits")
+        shelf.inventory("s3://bucke/data", "digits")
     with pytest.raises(StorageUnavailable, match=line):
         build("s3://bucke/data", "numbers", 1, lambda: numbers.plan(10))
     with pytest.raises(StorageUnavailable, match=line), Directory.at("s3://bucke", "a").writing("b"):
@@ -329,7 +329,7 @@ def test_credentials_that_are_refused_are_named_and_not_shown(
     s3.call("/moto-api/reset-auth", b"0")
     try:
         with pytest.raises(StorageUnavailable) as refused:
-            shelf.state(ADDRESS, "digits")
+            shelf.inventory(ADDRESS, "digits")
     finally:
         s3.call("/moto-api/reset-auth", b"inf")
     text = str(refused.value)
