@@ -118,7 +118,7 @@ def _explaining(command: Callable[..., Parser]) -> None:
     plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
     plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
     plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
-    plan.add_argument("--sustained", type=float, help="TFLOP/s of a worker, where no run like it is on record")
+    plan.add_argument("--sustained", type=float, help="TFLOP/s of a worker, where no run like it is known")
     plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
     _scale(plan)
     _resources(plan)
