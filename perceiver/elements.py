@@ -82,10 +82,18 @@ class GridElements(nn.Module):
         values: Tensor = rearrange(raw, self.pattern, **self.sizes)
         return values
 
-    def values(self, raw: Tensor) -> Tensor:
-        """The data channels (b, m, x) of a raw batch (b, *shape), in grid order. Raises InputError."""
-        stored = self.stored(raw)
-        return stored if self.scale is None or self.shift is None else stored * self.scale + self.shift
+    def values(self, raw: Tensor, kept: Tensor | None = None) -> Tensor:
+        """The data channels (b, m, x) of a raw batch (b, *shape), in grid order. Raises InputError.
+
+        Where `kept` (b,) is given they are zero in the examples of which it is false.
+        """
+        stored, scale, shift = self.stored(raw), self.scale, self.shift
+        if scale is None or shift is None:
+            return stored if kept is None else _zeroed(stored, kept)
+        if kept is not None:
+            # Nothing of the size of the batch is made: the zero of what 8 bits stand for is none of them.
+            scale, shift = kept.view(-1, 1, 1) * scale, kept.view(-1, 1, 1) * shift
+        return stored * scale + shift
 
     def features(self) -> Tensor | None:
         """The position features (m, p), in grid order; None if there are none."""
@@ -105,9 +113,12 @@ class GridElements(nn.Module):
             return GridInputs(prepare(stored, positions))
         return GridInputs(prepare(stored, positions, scale=self.scale, shift=self.shift))
 
-    def forward(self, raw: Tensor) -> Tensor:
-        """Elements (b, m, c) of a raw batch (b, *shape). Raises InputError."""
-        elements, features = self.values(raw), self.features()
+    def forward(self, raw: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Elements (b, m, c) of a raw batch (b, *shape). Raises InputError.
+
+        Of examples of which `kept` (b,) is false only the positions are left.
+        """
+        elements, features = self.values(raw, kept), self.features()
         if features is not None:
             elements = torch.cat([elements, repeat(features, "m p -> b m p", b=len(elements))], dim=-1)
         return elements if self.permutation is None else elements[:, self.permutation]
@@ -120,7 +131,17 @@ class PointElements(nn.Module):
         super().__init__()
         self.name, self.shape, self.fourier = name, shape, positions
 
-    def forward(self, raw: Tensor) -> Tensor:
-        """Elements (b, m, c) of coordinates (b, m, d). Raises InputError."""
+    def forward(self, raw: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Elements (b, m, c) of coordinates (b, m, d). Raises InputError.
+
+        The points of examples of which `kept` (b,) is false are all at the origin.
+        """
         require_batch(self.name, raw, self.shape)
+        raw = raw if kept is None else _zeroed(raw, kept)
         return raw if self.fourier is None else fourier_features(raw, self.fourier)
+
+
+def _zeroed(values: Tensor, kept: Tensor) -> Tensor:
+    """Values (b, m, x), with zeros in the examples of which `kept` (b,) is false."""
+    # Multiplying would turn an infinity into NaN.
+    return torch.where(kept.view(-1, 1, 1), values, 0)

@@ -23,7 +23,8 @@ from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
 class Modality:
     """One stream of a fusion; in training, an example's whole stream is zeroed with probability `dropout`.
 
-    The paper zeroes "the entire video stream" with probability 0.3. That the positions stay is assumed.
+    The paper zeroes "the entire video stream" with probability 0.3. That the positions stay is assumed. Of
+    8-bit pixels it is what they stand for that is zeroed: they become the mean colour, not black.
     Raises ConfigError.
     """
 
@@ -36,11 +37,6 @@ class Modality:
             raise ConfigError(f"Modality.name must be an identifier, such as 'video', given {self.name!r}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"Modality.dropout must be a probability below 1, given {self.dropout}")
-        if self.dropout and isinstance(self.inputs, Image | Video) and self.inputs.pixels is not None:
-            raise ConfigError(
-                f"Modality.dropout zeroes a stream of floats, and the zero of 8-bit pixels is black, "
-                f"given {self.dropout}; try pixels=None"
-            )
 
 
 @dataclass(frozen=True)
@@ -129,10 +125,9 @@ class FusedElements(nn.Module):
 
     def stream(self, name: str, raw: Tensor) -> Tensor:
         """One modality's elements (b, m_i, c), its vector appended; in training, some have zeros as data."""
+        kept = None
         if self.training and self.dropout[name] > 0:
             kept = torch.rand(len(raw), device=raw.device) >= self.dropout[name]
-            # Multiplying would turn an infinity into NaN.
-            raw = torch.where(kept.view(-1, *[1] * (raw.ndim - 1)), raw, 0)
-        elements = self.streams[name](raw)
+        elements = self.streams[name](raw, kept)
         b, m, _ = elements.shape
         return torch.cat([elements, repeat(self.vectors[name], "p -> b m p", b=b, m=m)], dim=-1)

@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from perceiver import Audio, ConfigError, Fourier, Fusion, InputError, Modality, Spectrogram, Video, variants
+from perceiver import (
+    Audio,
+    ConfigError,
+    Fourier,
+    Fusion,
+    InputError,
+    Modality,
+    Points,
+    Spectrogram,
+    Video,
+    variants,
+)
 
 SOUND = Audio(32, patch=4, positions=Fourier(2, 8))
 VIDEO = Video(4, 8, 8, channels=3, patch=(2, 4, 4), positions=Fourier(2, (2, 2, 2)))
@@ -66,6 +77,18 @@ def test_modality_dropout_zeroes_whole_streams_of_some_examples_in_training_only
     assert (module(batch)[:, :m, :4] != 0).all()
     module.eval()
     assert (module(batch)[:, m:, :data] != 0).all()
+
+
+def test_the_points_of_a_cloud_that_is_dropped_are_at_the_origin():
+    torch.manual_seed(0)
+    points = Points(5, positions=Fourier(2, 8))
+    module = Fusion((Modality("audio", SOUND), Modality("points", points, dropout=0.5))).build().train()
+    elements = module({"audio": torch.randn(50, 32), "points": torch.rand(50, 5, 3)})
+    of_points = elements[:, SOUND.elements :, : points.element_channels]
+    origin = points.build()(torch.zeros(1, 5, 3))
+    dropped = (of_points == origin).flatten(1).all(1)
+    assert 0 < dropped.sum() < 50
+    assert (of_points[~dropped] != origin).flatten(1).any(1).all()
 
 
 def test_the_order_in_which_modalities_are_given_does_not_matter():
