@@ -39,7 +39,8 @@ class Description:
         for split in self.manifest.splits:
             counts = self.balance[split.name].values()
             classes = f"{len(counts):,} of {len(self.manifest.labels):,}"
-            each = f"{min(counts, default=0):,} to {max(counts, default=0):,}"
+            least, most = min(counts, default=0), max(counts, default=0)
+            each = f"{least:,} to {most:,}" if least < most else f"{most:,}"
             labels = f"   {sum(counts) / max(1, split.rows):.2f}" if several else ""
             yield f"  {split.name:<12}{split.rows:>12,}{classes:>14}   {each:<13}{labels}".rstrip()
 

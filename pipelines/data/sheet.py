@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]
 
 LINE, GAP = 14, 4
 """Pixels: of a line of text, and between pictures."""
-SMALLEST, WIDEST = 64, 4096
+SMALLEST, WIDEST = 64, 2560
 """Pictures lower than this are enlarged; as many are side by side as there is room for."""
 INK, PAPER = (230, 230, 230), (64, 64, 64)
 
