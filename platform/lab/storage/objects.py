@@ -130,9 +130,7 @@ def opened(address: str) -> tuple[fs.FileSystem, str]:
         return filesystem, path
     options = dict(parse_qsl(parts.query))
     if odd := sorted(options.keys() - {"endpoint_override", "scheme", "region"}):
-        raise ValueError(
-            f"the option {odd[0]!r} is not known; there are endpoint_override, scheme and region"
-        )
+        raise ValueError(f"the option {odd[0]!r} is none of endpoint_override, scheme and region")
     user, _, bucket = parts.netloc.rpartition("@")
     key, _, secret = (unquote(part) for part in user.partition(":"))
     endpoint = options.get("endpoint_override") or os.environ.get(
