@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(home: Path) -> Iterator[Result]:
+def result(home: Path) -> Result:
     """Name -> top-1 or mAP of the test split, of the run on record; trained when it is first asked for."""
     settings = Settings.load({"LAB_HOME": str(home / ".lab")})
 
@@ -55,7 +55,7 @@ def result(home: Path) -> Iterator[Result]:
         print(name, round(found, 3))
         return found
 
-    yield trained
+    return trained
 
 
 def lab(home: Path, *words: str) -> None:
