@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,8 @@ import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 STOP_LOOK_SECONDS = 0.5
+RECORDER_CALLS = 64
+"""at a time: while some wait for a record that is away, others are answered"""
 SCRATCH = "LAB_SCRATCH"
 """environment variable: a folder that goes with the local Ray, however that ends"""
 
@@ -124,13 +127,7 @@ class RemoteRecorder:
 
     def release(self, run_id: str) -> None:
         """Raises RecordError, also where the recorder's process has died."""
-        try:
-            ray.get(self._handle.release.remote(run_id))
-        except ray.exceptions.RayActorError as fault:
-            words = str(fault).strip().partition("\n")[0]
-            raise RecordError(
-                f"the process that writes the record has died ({words}): repeat the command."
-            ) from None
+        _answer(self._handle.release.remote(run_id))
 
     def request_stop(self) -> None:
         self._handle.request_stop.remote()
@@ -140,11 +137,26 @@ class RemoteRecorder:
         return ActorSink(self._handle, run_id)
 
 
-def recorder(connect: Callable[[], Tracker]) -> RemoteRecorder:
-    """The one writer of this driver. connect: makes its own connection to the record."""
+def recorder(connect: Callable[[], Tracker], patience: float) -> RemoteRecorder:
+    """The one writer of this driver. connect: makes its own connection to the record · patience: seconds that
+    it waits for a record that is away."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0)(Recorder).options(scheduling_strategy=here)
-    return RemoteRecorder(actor.remote(connect, this_process()))
+    actor = ray.remote(num_cpus=0, max_concurrency=RECORDER_CALLS)(Recorder).options(scheduling_strategy=here)
+    return RemoteRecorder(actor.remote(connect, this_process(), patience))
+
+
+def _answer(call: Any) -> Any:
+    """What the recorder answers, its errors as they were raised there. Raises RecordError where its process
+    has died."""
+    try:
+        return ray.get(call)
+    except ray.exceptions.RayTaskError as fault:
+        raise fault.cause from None
+    except ray.exceptions.RayActorError as fault:
+        words = str(fault).strip().partition("\n")[0]
+        raise RecordError(
+            f"the process that writes the record has died ({words}): repeat the command."
+        ) from None
 
 
 class ActorSink:
@@ -153,18 +165,20 @@ class ActorSink:
 
     def __init__(self, handle: Any, run_id: str) -> None:
         self._handle, self._run_id = handle, run_id
+        self._sent: deque[Any] = deque(maxlen=RECORDER_CALLS)
         self._answer: Any = None
         self._next_look = 0.0
         self._stop = False
 
     def log(self, scalars: Sequence[Scalar]) -> None:
-        self._handle.log.remote(self._run_id, list(scalars))
+        self._sent.append(self._handle.log.remote(self._run_id, list(scalars)))
 
     def flush(self) -> None:
-        ray.get(self._handle.flush.remote(self._run_id))
+        ray.get(list(self._sent.copy()))  # calls from here may overtake each other there
+        _answer(self._handle.flush.remote(self._run_id))
 
     def keep(self, file: str, text: str, tags: Mapping[str, str]) -> None:
-        ray.get(self._handle.keep.remote(self._run_id, file, text, dict(tags)))
+        _answer(self._handle.keep.remote(self._run_id, file, text, dict(tags)))
 
     def should_stop(self) -> bool:
         """Whether the driver was asked to stop, as known some `STOP_LOOK_SECONDS` ago. Never waits."""
@@ -178,7 +192,7 @@ class ActorSink:
         return self._stop
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_answer": None}
+        return self.__dict__ | {"_answer": None, "_sent": deque(maxlen=RECORDER_CALLS)}
 
 
 def _join(address: str) -> None:

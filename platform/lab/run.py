@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 from lab.agenda import AblationAgenda, Agenda, SearchAgenda
 from lab.drive import Drive, Say
-from lab.errors import Interrupted
+from lab.errors import Interrupted, RecordError, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.resources import Resources
 from lab.settings import Settings
@@ -18,6 +18,7 @@ from lab.spec import ExperimentSpec
 from lab.sweep import Search, Sweep
 from lab.tracking.lease import this_process
 from lab.tracking.mlflow import MlflowTracker
+from lab.tracking.patience import patient
 from lab.tracking.tracker import RunRecord, Status, Tracker
 from lab.train.stop import StopRequest
 
@@ -47,8 +48,12 @@ def run_one(
     run = tracker.begin(spec, name=name, owner=this_process(), tags=origin(spec, settings) | {"scale": scale})
     if run.status is Status.COMPLETE:
         return run
-    with _closed_as(tracker, run), StopRequest() as stop, cluster.connected(settings, resources, groups=True):
-        recorder = cluster.recorder(partial(MlflowTracker, settings))
+    with (
+        _closed_as(tracker, run, settings.patience),
+        StopRequest() as stop,
+        cluster.connected(settings, resources, groups=True),
+    ):
+        recorder = cluster.recorder(partial(MlflowTracker, settings), settings.patience)
         recorder.hold(run.run_id)
         line = ProgressLine(name, spec.batch_size)
         try:
@@ -59,7 +64,7 @@ def run_one(
         finally:
             line.close()
             recorder.release(run.run_id)
-    return tracker.find([spec.digest])[spec.digest]
+    return patient(tracker, settings.patience).find([spec.digest])[spec.digest]
 
 
 def run_sweep(
@@ -75,6 +80,7 @@ def run_sweep(
     all that were training have written their checkpoints.
     """
     _prepare(resources, settings, tracker)
+    tracker = patient(tracker, settings.patience)
     kind = "search" if isinstance(sweep, Search) else "ablation"
     parent = tracker.group(sweep.name, kind=kind, scale=sweep.scale, owner=this_process())
     agenda: Agenda = (
@@ -91,7 +97,8 @@ def run_sweep(
 
             with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.several):
                 drive.attach(
-                    cluster.recorder(partial(MlflowTracker, settings)), cluster.concurrent(resources)
+                    cluster.recorder(partial(MlflowTracker, settings), settings.patience),
+                    cluster.concurrent(resources),
                 )
                 with closing(drive):  # while the recorder is there
                     conduct(drive, stop)
@@ -114,16 +121,22 @@ def _prepare(resources: Resources, settings: Settings, tracker: Tracker) -> None
 
 
 @contextmanager
-def _closed_as(tracker: Tracker, run: RunRecord) -> Iterator[None]:
-    """Close a run as what the block ends with."""
+def _closed_as(tracker: Tracker, run: RunRecord, patience: float) -> Iterator[None]:
+    """Close a run as what the block ends with. A run whose record stays away is not failed: its lease lapses
+    with this process, and the same command continues it."""
+    waiting = patient(tracker, patience)
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as stop:
-        tracker.end(run.run_id, Status.STOPPED, reason=str(stop))
+        waiting.end(run.run_id, Status.STOPPED, reason=str(stop) or "given up")
+        raise
+    except TrackingUnreachable as fault:
+        with suppress(RecordError):  # it may be back
+            tracker.end(run.run_id, Status.STOPPED, reason=str(fault))
         raise
     except BaseException as fault:
-        tracker.end(
+        waiting.end(
             run.run_id, Status.FAILED, reason=str(fault).splitlines()[0] if str(fault) else repr(fault)
         )
         raise
-    tracker.end(run.run_id, Status.COMPLETE)
+    waiting.end(run.run_id, Status.COMPLETE)

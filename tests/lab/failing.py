@@ -1,27 +1,33 @@
 """Toys to which things happen: their workers can be found, take their time, and may want more memory than
-there is."""
+there is.
+
+    python -m tests.lab.failing HOME TRACKING PATIENCE     # trains one as `lab train` does
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lab import Batch, ExperimentSpec, Settings, Shard
-from tests.lab.toy import WHOLE, ToyData, ToySource
+from lab import Batch, Evaluation, Resources, Settings, Shard, Steps
+from lab.errors import LabError
+from lab.spec import ExperimentSpec
+from tests.lab.toy import WHOLE, ToyData, ToySource, toy_spec
 
 
 @dataclass(frozen=True)
 class WatchedData(ToyData):
-    """Whoever reads it leaves its process id under the root. pause: seconds before every batch · starving:
-    the last worker asks for an exabyte before its third batch."""
+    """Whoever reads it leaves its process id under the root, with a dot for every batch. pause: seconds
+    before every batch · starving: the last worker asks for an exabyte before its third batch."""
 
     pause: float = 0.01
     starving: bool = False
@@ -29,12 +35,17 @@ class WatchedData(ToyData):
     def open(self, root: str) -> WatchedSource:
         readers = Path(root, "readers")
         readers.mkdir(parents=True, exist_ok=True)
-        (readers / str(os.getpid())).touch()
-        return WatchedSource(self)
+        reader = readers / str(os.getpid())
+        reader.touch()
+        return WatchedSource(self, reader)
 
 
 class WatchedSource(ToySource):
     data: WatchedData
+
+    def __init__(self, data: WatchedData, reader: Path) -> None:
+        super().__init__(data)
+        self.reader = reader
 
     def batches(
         self, split: str, *, batch_size: int, seed: int, epoch: int, start: int = 0, shard: Shard = WHOLE
@@ -46,6 +57,8 @@ class WatchedSource(ToySource):
             time.sleep(self.data.pause)
             if self.data.starving and number == 2 and shard.rank == shard.world - 1:
                 torch.empty(2**60, dtype=torch.uint8)
+            with self.reader.open("a") as count:
+                count.write(".")
             yield batch
 
 
@@ -56,23 +69,70 @@ def workers(settings: Settings) -> list[int]:
     return [int(path.name) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
 
 
+def batches_read(settings: Settings) -> int:
+    """By all that ever opened the data."""
+    return sum(path.stat().st_size for path in Path(settings.data, "readers").glob("*"))
+
+
 @contextmanager
-def struck(settings: Settings, spec: ExperimentSpec, number: signal.Signals) -> Iterator[list[int]]:
-    """Once the run has a checkpoint, its last worker gets that signal; which one that was."""
-    victims: list[int] = []
+def once_saved(settings: Settings, spec: ExperimentSpec, do: Callable[[], object]) -> Iterator[list[object]]:
+    """Does something beside the block when the run has a checkpoint; what that returned."""
+    done: list[object] = []
     over = threading.Event()
 
-    def strike() -> None:
+    def wait_and_do() -> None:
         while not list(Path(settings.storage, spec.digest).glob("step-*")):
             if over.wait(0.05):
                 return
-        victims.append(workers(settings)[-1])
-        os.kill(victims[0], number)
+        done.append(do())
 
-    thread = threading.Thread(target=strike)
+    thread = threading.Thread(target=wait_and_do)
     thread.start()
     try:
-        yield victims
+        yield done
     finally:
         over.set()
         thread.join()
+
+
+def strike(settings: Settings, number: signal.Signals) -> int:
+    """Send a signal to the last worker that began."""
+    victim = workers(settings)[-1]
+    os.kill(victim, number)
+    return victim
+
+
+def settings_in(home: str, tracking: str, patience: float) -> Settings:
+    folder = Path(home)
+    return Settings(
+        tracking=tracking, artifacts=str(folder / "files"), storage=str(folder / "checkpoints"),
+        data=str(folder / "data"), patience=patience,
+    )  # fmt: skip
+
+
+LONG = toy_spec(
+    data=WatchedData(pause=0.04), duration=Steps(1000), evaluation=Evaluation(every=Steps(250), batch_size=64)
+)
+"""most of a minute"""
+
+
+def main(home: str, tracking: str, patience: str) -> int:
+    from lab.run import run_one
+    from lab.tracking.mlflow import MlflowTracker
+
+    settings = settings_in(home, tracking, float(patience))
+    try:
+        run_one(
+            LONG, name="toy", scale="laptop", resources=Resources(cpus=0.5), settings=settings,
+            tracker=MlflowTracker(settings),
+        )  # fmt: skip
+    except LabError as mistake:
+        print(f"{type(mistake).__name__}: {mistake}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    from tests.lab import failing  # under its own name, by which experiments are told apart
+
+    sys.exit(failing.main(*sys.argv[1:]))

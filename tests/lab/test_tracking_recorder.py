@@ -120,10 +120,9 @@ def test_nothing_is_lost_and_nothing_reordered_while_the_record_is_away(
 
 
 def test_a_flush_gives_up_when_the_record_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "PATIENCE", 0.1)
     monkeypatch.setattr(recording, "WRITE_SECONDS", 0.01)
     tracker, me = Away(calls=10**9), this_process()
-    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me, patience=0.1)
     recorder.hold(run.run_id)
     recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
     with pytest.raises(TrackingUnreachable):

@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-from lab import Evaluation, Resources, Settings, Steps
+from lab import Evaluation, Resources, Steps
 from lab.errors import Diverged, OutOfMemory
 from lab.run import run_one
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import Status
-from tests.lab.failing import WatchedData, struck
+from tests.lab.failing import WatchedData, once_saved, settings_in, strike
 from tests.lab.toy import ToyData, toy_spec
 
 pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.slow]
@@ -21,10 +21,7 @@ class Lab:
     """One record and one storage, for commands one after the other."""
 
     def __init__(self, folder):
-        self.settings = Settings(
-            tracking=f"sqlite:///{folder}/record.db", artifacts=str(folder / "files"),
-            storage=str(folder / "checkpoints"), data=str(folder / "data"), patience=8,
-        )  # fmt: skip
+        self.settings = settings_in(str(folder), f"sqlite:///{folder}/record.db", patience=8)
         self.tracker = MlflowTracker(self.settings)
 
     def train(self, spec, workers=2):
@@ -53,7 +50,7 @@ def lab(tmp_path):
 def test_a_worker_that_dies_or_hangs_is_replaced_and_the_record_shows_one_whole_run(
     lab, workers, number, capsys
 ):
-    with struck(lab.settings, WATCHED, number) as victims:
+    with once_saved(lab.settings, WATCHED, lambda: strike(lab.settings, number)) as victims:
         run = lab.train(WATCHED, workers)
     assert victims
     assert "lost its workers: worker" in capsys.readouterr().out

@@ -221,6 +221,9 @@ class FileLedger(Ledger):
         super().__init__()
         self.path = Path(path)
 
+    def __reduce__(self) -> tuple[type[FileLedger], tuple[str]]:
+        return FileLedger, (str(self.path),)
+
     def flush(self) -> None:
         self.values = self.read()
         super().flush()

@@ -76,6 +76,9 @@ class MlflowTracker:
             served = self.uri.startswith("http")  # a server keeps files where it was told to
             self._experiment_id = self._open_experiment(None if served else settings.artifacts)
         self._seen: dict[str, Seen] = {}
+        self._doubtful: dict[str, dict[tuple[str, int], int]] = {}
+        """when values were first written that may have arrived: what a silent server still holds is then
+        the same entry when it is sent again"""
         self._lock = threading.Lock()
 
     def begin(
@@ -119,11 +122,16 @@ class MlflowTracker:
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         with self._lock:
             new, now = self._seen_of(run_id).admit(scalars), time.time_ns() // 1_000_000
+            times = self._doubtful.setdefault(run_id, {})
+            metrics = [
+                Metric(s.name, float(s.value), times.setdefault((s.name, s.step), now), s.step) for s in new
+            ]
             try:
-                self._write(run_id, metrics=[Metric(s.name, float(s.value), now, s.step) for s in new])
+                self._write(run_id, metrics=metrics)
             except RecordError:
                 self._seen.pop(run_id, None)  # how much of it arrived is for the record to say
                 raise
+            del self._doubtful[run_id]
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._tag(run_id, layout.written(tags))

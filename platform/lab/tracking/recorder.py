@@ -14,15 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.errors import RecordError, TrackingUnreachable
+from lab.errors import RecordError
+from lab.settings import PATIENCE_SECONDS
 from lab.tracking.lease import known_dead
+from lab.tracking.patience import Patience
 from lab.tracking.tracker import LEASE_SECONDS, Scalar, Tracker
 
 WRITE_SECONDS = 0.5
 WRITE_SCALARS = 500
 BEAT_SECONDS = LEASE_SECONDS / 4
-PATIENCE = 60.0
-"""seconds that `flush` and `keep` go on trying while the record is away"""
+WAITING_SCALARS = 1_000_000
+"""some hundred megabytes; a record that is away while more is measured is not waited for"""
+LONGEST_PAUSE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +35,15 @@ class Recorder:
     `hold`.
 
     What comes for any other run is dropped, and once the owner is dead everything is: whoever repeats its
-    command must not meet a ghost.
+    command must not meet a ghost. While the record is away, what comes is kept in memory; `flush` and `keep`
+    wait for it for `patience` seconds. Any number of threads may call.
     """
 
-    def __init__(self, connect: Callable[[], Tracker], owner: str) -> None:
+    def __init__(
+        self, connect: Callable[[], Tracker], owner: str, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self.owner = owner
+        self._patience = Patience(patience)
         self._tracker = connect()
         self._held: set[str] = set()
         self._waiting: defaultdict[str, list[Scalar]] = defaultdict(list)
@@ -49,8 +56,7 @@ class Recorder:
 
     def hold(self, run_id: str) -> None:
         """Take over the beat of a run's lease, and what is measured in it."""
-        with self._writing_lock:
-            self._held.add(run_id)
+        self._held.add(run_id)
 
     def release(self, run_id: str) -> None:
         """Write what is waiting for a run, and nothing more after it."""
@@ -69,7 +75,7 @@ class Recorder:
     def flush(self, run_id: str) -> None:
         """Return when everything about a run is on record. Raises TrackingUnreachable when that stays
         away."""
-        _patiently(lambda: self._write(run_id))
+        self._patience.with_call(lambda: self._write(run_id))
 
     def keep(self, run_id: str, file: str, text: str, tags: Mapping[str, str]) -> None:
         """Put a text file and tags with a run, in place of what had their names. Raises
@@ -83,7 +89,7 @@ class Recorder:
                     self._tracker.attach(run_id, path)
                     self._tracker.tag(run_id, tags)
 
-        _patiently(put)
+        self._patience.with_call(put)
 
     def request_stop(self) -> None:
         """Ask everybody who trains to stop at the next step."""
@@ -105,6 +111,7 @@ class Recorder:
         self._thread.join()
 
     def _tend(self) -> None:
+        pause = WRITE_SECONDS
         while not self._closed:
             self._wake.wait(WRITE_SECONDS)
             self._wake.clear()
@@ -113,9 +120,11 @@ class Recorder:
                     self._write(run_id)
                 if time.monotonic() - self._last_beat > BEAT_SECONDS:
                     self._beat()
+                pause = WRITE_SECONDS
             except RecordError as fault:
                 log.warning("%s What is waiting to be written is kept.", fault)
-                time.sleep(WRITE_SECONDS)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _write(self, run_id: str) -> None:
         with self._writing_lock:
@@ -125,9 +134,12 @@ class Recorder:
                 return
             try:
                 self._tracker.log(run_id, scalars)
-            except RecordError:
+            except RecordError as fault:
                 with self._waiting_lock:
                     self._waiting[run_id] = scalars + self._waiting[run_id]
+                    waiting = sum(map(len, self._waiting.values()))
+                if waiting > WAITING_SCALARS:
+                    raise RecordError(f"{fault} {waiting:,} values wait for it, which is too many.") from None
                 raise
 
     def _beat(self) -> None:
@@ -140,18 +152,6 @@ class Recorder:
                     log.warning(
                         "run %s is held by another process now; nothing more is written to it.", run_id
                     )
-
-
-def _patiently(write: Callable[[], None]) -> None:
-    """Again and again while the record is away, for as long as `PATIENCE`."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return write()
-        except TrackingUnreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(2 * WRITE_SECONDS)
 
 
 class RunSink:
