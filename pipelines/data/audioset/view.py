@@ -31,7 +31,7 @@ from pipelines.data.shards import Row
 from pipelines.data.stream import Stream
 from pipelines.data.video.frames import Frames, Values
 from pipelines.data.video.read import RATE
-from pipelines.data.video.read import frames as read_frames
+from pipelines.data.video.read import film as read_film
 
 T = TypeVar("T")
 Example = tuple[dict[str, Values], Sequence[int]]
@@ -46,8 +46,9 @@ class AudioSet:
     floats, 1 for each label. Training takes a random span of each recording (stated, section 4.2).
     Evaluation takes `clips` overlapping ones (stated: 16), evenly from start to end (assumed), as an axis
     behind the batch, (b, clips, *shape), to be scored one by one and averaged (`lab.clips`): with video at
-    308 MB an example, so that evaluation.batch_size should be small. A recording that is too short goes on
-    in silence, with its last frame; one without sound or without video has zeros instead (both assumed).
+    308 MB an example, 77 MB in 8 bits, so that evaluation.batch_size should be small. A recording that is too
+    short goes on in silence, with its last frame; one without sound or without video has zeros instead (both
+    assumed), which in 8 bits are the mean colour.
     """
 
     audio: RawAudio | LogMel | None = field(default_factory=RawAudio)
@@ -133,8 +134,8 @@ class AudioSet:
         return {name: part[0] if draws else part for name, part in parts.items()}, row["labels"]
 
     def collate(self, examples: Sequence[Example]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
-        """(b, *input_shape) floats, or (b, clips, *input_shape) for evaluation, by modality where there are
-        two; and (b, num_classes) floats, 1 for each label.
+        """(b, *input_shape) floats or 8-bit pixels, or (b, clips, *input_shape) for evaluation, by modality
+        where there are two; and (b, num_classes) floats, 1 for each label.
         """
         inputs = {
             name: np.stack([parts[name] for parts, _ in examples]) if examples else self._zeros(name, 0)
@@ -168,8 +169,8 @@ class AudioSet:
         return shapes
 
     def _zeros(self, modality: str, spans: int) -> Values:
-        eight_bit = modality == "video" and self.video is not None and self.video.eight_bit
-        return np.zeros((spans, *self._shapes[modality]), np.uint8 if eight_bit else np.float32)
+        shape = (spans, *self._shapes[modality])
+        return self.video.zeros(shape) if self.video and modality == "video" else np.zeros(shape, np.float32)
 
     def _length(self, row: Row) -> int:
         """Frames of a clip: those it has, or that its sound lasts where nothing is seen."""
@@ -194,9 +195,14 @@ class AudioSet:
         if not data:
             return self._zeros("video", len(starts))
         # All spans at once: going to each of them in the file would cost three times as much.
-        film = video.of(read_frames(data, starts[0], starts[-1] + self.frames - starts[0]), draws)
-        places = np.subtract(starts, starts[0])[:, None] + np.arange(self.frames)
-        return video.values(film[places])
+        film = read_film(data, starts[0], starts[-1] + self.frames - starts[0])
+        values = video.values(video.of(film, draws))
+        # A single span is all of it: it is copied once, into the batch.
+        return (
+            values[None]
+            if len(starts) == 1
+            else np.stack([values[start - starts[0] :][: self.frames] for start in starts])
+        )
 
 
 @contextmanager

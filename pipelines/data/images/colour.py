@@ -35,17 +35,20 @@ class Colour:
                     f"Colour.{name} is how far a factor may be from 1 and goes from 0 to 1, got {reach}."
                 )
 
-    def __call__(self, pixels: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
-        """An RGB picture (h, w, 3), or the frames of a film (t, h, w, 3) with one change for all of them."""
+    def factors(self, draws: Draws) -> tuple[float, float, float]:
+        """Of brightness, saturation and contrast."""
         brightness, saturation, contrast = (
             draws.uniform(1 - each, 1 + each) for each in (self.brightness, self.saturation, self.contrast)
         )
-        # The frames below one another are a picture too.
-        picture = fromarray(pixels.reshape(-1, *pixels.shape[-2:]))
+        return brightness, saturation, contrast
+
+    def __call__(self, pixels: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+        """An RGB picture (h, w, 3). A film has a cheaper way (`pipelines.data.video.colour`)."""
+        brightness, saturation, contrast = self.factors(draws)
+        picture = fromarray(pixels)
         grey = float(np.asarray(picture.convert("L")).mean())
         gain = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
         change = np.column_stack(
             [contrast * brightness * gain, np.full(3, (1 - contrast) * brightness * grey)]
         )
-        changed = picture.convert("RGB", tuple(change.ravel().tolist()))
-        return np.asarray(changed).reshape(pixels.shape)
+        return np.asarray(picture.convert("RGB", tuple(change.ravel().tolist())))

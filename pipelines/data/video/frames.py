@@ -13,7 +13,9 @@ from perceiver import Pixels
 from pipelines.data.counter import Draws
 from pipelines.data.images import crops
 from pipelines.data.images.colour import Colour
-from pipelines.data.images.resize import cropped, flipped, resized
+from pipelines.data.images.resize import cropped, resized
+from pipelines.data.video.colour import recoloured
+from pipelines.data.video.film import Film
 
 PIXELS = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """What 8-bit values are standardised by: ImageNet's (assumed)."""
@@ -33,7 +35,7 @@ class Frames:
     the same for all frames of an example. Evaluation: the centre, 224/256 of the shorter side (assumed).
 
     eight_bit: frames are left as 8-bit RGB, which a model with `Video(..., pixels=PIXELS)` standardises
-    itself, to the same result in a quarter of the memory; not for a fusion with video dropout
+    itself, to the same result in a quarter of the memory and two thirds of the CPU time
     crop: what training takes of a frame
     """
 
@@ -52,21 +54,30 @@ class Frames:
         """(frames, size, size, 3)"""
         return frames, self.size, self.size, 3
 
-    def of(self, film: NDArray[np.uint8], draws: Draws | None = None) -> NDArray[np.uint8]:
-        """(t, size, size, 3) of RGB frames (t, h, w, 3), as training sees them if there are draws."""
-        height, width = film.shape[1:3]
+    def of(self, film: Film, draws: Draws | None = None) -> NDArray[np.uint8]:
+        """(t, size, size, 3) RGB of t frames, as training sees them if there are draws."""
         random = draws if self.crop == "inception" else None
+        width, height = film.width, film.height
         box = crops.inception(width, height, random) if random else crops.centre(width, height)
-        pixels = np.stack([resized(cropped(frame, box), self.size, self.size) for frame in film])
-        if draws and draws.integer(0, 1):
-            pixels = flipped(pixels.reshape(-1, self.size, 3)).reshape(pixels.shape)
-        return self.colour(pixels, draws) if self.colour and draws else pixels
+        part, box = film.cut(box, mirrored=draws is not None and draws.integer(0, 1) == 1)
+        if draws and self.colour:
+            part = recoloured(part, self.colour, draws)
+        pixels = np.empty((len(film.luma), self.size, self.size, 3), np.uint8)
+        for place, picture in enumerate(part.pictures()):
+            pixels[place] = resized(cropped(picture, box), self.size, self.size)
+        return pixels
 
     def values(self, pixels: NDArray[np.uint8]) -> Values:
         """What a model is given for (..., width, 3) 8-bit RGB: floats with mean 0 and deviation 1 per colour,
         or the same.
         """
         return pixels if self.eight_bit else standardised(pixels)
+
+    def zeros(self, shape: tuple[int, ...]) -> Values:
+        """What a model is given for (..., 3) of nothing: zeros, or the 8 bits that come nearest to them."""
+        if self.eight_bit:
+            return np.full(shape, np.rint(_MEAN), np.uint8)
+        return np.zeros(shape, np.float32)
 
 
 def standardised(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -15,13 +15,10 @@ from itertools import chain, islice
 from typing import Any
 
 from pipelines.data.media import Encoded
-from pipelines.data.video.read import RATE, grid, opened
+from pipelines.data.video.read import RATE, grid, opened, stored_colours
 
 SIDE = 256
 KEY_FRAMES = 16
-
-_SMPTE170M = 6
-"""What H.264 calls the colours of standard definition in America: those of ITU-R BT.601."""
 
 # One thread: with more the bytes depend on how many.
 ENCODER = {
@@ -62,29 +59,12 @@ def encoded(shown: Iterator[Any]) -> tuple[bytes, int]:
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = Colorspace.ITU601, ColorRange.MPEG
         for frame in chain([first], shown):
-            scaled = scaler.reformat(frame, *size, **_colours(frame), interpolation="AREA", threads=1)
+            scaled = scaler.reformat(frame, *size, **stored_colours(frame), interpolation="AREA", threads=1)
             scaled.pts, scaled.time_base, scaled.pict_type = count, Fraction(1, RATE), 0
             container.mux(stream.encode(scaled))
             count += 1
         container.mux(stream.encode(None))
     return file.getvalue(), count
-
-
-def _colours(frame: Any) -> dict[str, Any]:
-    """From the colours of a frame to those that readers take for granted. Frames that do not say which they
-    have are of high definition, with its colours, from 720 rows on.
-    """
-    from av.video.reformatter import ColorRange, Colorspace
-
-    unsaid = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    said = {space.value: space for space in Colorspace} | {_SMPTE170M: Colorspace.ITU601}
-    return {
-        "format": "yuv420p",
-        "src_colorspace": said.get(frame.colorspace, unsaid),
-        "dst_colorspace": Colorspace.ITU601,
-        "src_color_range": frame.color_range or ColorRange.MPEG,
-        "dst_color_range": ColorRange.MPEG,
-    }
 
 
 def _size(frame: Any) -> tuple[int, int]:

@@ -45,12 +45,6 @@ def test_no_range_leaves_the_picture_as_it_is() -> None:
     assert (Colour(0, 0, 0)(NOISE, Draws(1)) == NOISE).all()
 
 
-def test_the_frames_of_a_film_change_alike() -> None:
-    film = np.random.default_rng(1).integers(0, 256, (5, 12, 16, 3), np.uint8)
-    together = film.reshape(60, 16, 3)
-    assert (Colour()(film, Draws(3)) == Colour()(together, Draws(3)).reshape(film.shape)).all()
-
-
 def test_impossible_ranges_are_refused() -> None:
     with pytest.raises(SpecError, match=r"Colour.contrast is how far a factor may be from 1 .* got 1.5"):
         Colour(contrast=1.5)
