@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.errors import DataChanged
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
+from lab.tracking.address import shown
 from lab.tracking.provenance import provenance
 from lab.tracking.tracker import RunRecord, Status
 
@@ -32,6 +33,6 @@ def require_same_data(run: RunRecord, spec: ExperimentSpec, settings: Settings) 
     if now != before:
         raise DataChanged(
             f"{run.name} seed {run.seed} ({run.digest}) was made from {spec.data.name} {before}, but "
-            f"{settings.data} holds {now}: prepare the old data again or set LAB_DATA to where it is, or "
-            "keep both records with another LAB_HOME."
+            f"{shown(settings.data)} holds {now}: prepare the old data again or set LAB_DATA to where it is, "
+            "or keep both records with another LAB_HOME."
         )

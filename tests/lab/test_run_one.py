@@ -36,3 +36,17 @@ def test_a_finished_run_is_returned_only_while_its_data_are_there(tmp_path: Path
         again()
     prepare_toy(tmp_path / "data", edition=1)
     assert again().run_id == made.run_id
+
+
+def test_the_password_in_an_address_of_data_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = "s3://name:password@bucket/data"
+    settings = Settings("memory", str(tmp_path), str(tmp_path), data=address)
+    tracker, spec = MemoryTracker(), toy_spec()
+    made = tracker.begin(spec, name="toy", owner=this_process(), tags={"fingerprint": "another"})
+    tracker.end(made.run_id, Status.COMPLETE)
+    with pytest.raises(DataChanged, match=r"but s3://\*\*\*@bucket/data holds toy") as refused:
+        run_one(spec, name="toy", scale="laptop", resources=Resources(), settings=settings, tracker=tracker)
+    assert "password" not in str(refused.value)

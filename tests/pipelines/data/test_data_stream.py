@@ -2,7 +2,9 @@
 
 import gc
 import threading
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from lab.errors import CorruptShard
 from lab.spec import Batch, Shard, Source
-from pipelines.data import stream
+from pipelines.data import reader, stream
 from pipelines.data.counter import Draws
 from pipelines.data.order import Order
 from pipelines.data.prefetch import prefetched
@@ -168,6 +170,80 @@ def test_a_reader_that_is_dropped_ends_its_threads(numbers: Any) -> None:
     del batches
     gc.collect()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("fault", [SystemExit("enough"), KeyboardInterrupt(), MemoryError("no more")])
+def test_whatever_ends_the_thread_that_makes_batches_is_raised_where_they_are_used(
+    fault: BaseException,
+) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise fault
+
+    ahead = prefetched(items, 2)
+    assert next(ahead) == 1
+    with pytest.raises(type(fault)):
+        next(ahead)
+    assert threads_of_readers() == []
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_closing_early_ends_every_thread(numbers: Any, taken: int) -> None:
+    numbers.prepare(200)
+    source = numbers.open(threads=3)
+    for batches in (
+        source.batches("train", batch_size=4, seed=0, epoch=0),
+        source.scan("train", batch_size=4),
+    ):
+        for _ in range(taken):
+            next(batches)
+        assert {name.partition("_")[0] for name in threads_of_readers()} == {"prefetch", "read", "decode"}
+        batches.close()
+        assert threads_of_readers() == []
+
+
+def test_a_consumer_that_fails_leaves_no_thread(numbers: Any) -> None:
+    numbers.prepare(200)
+
+    def consume() -> None:
+        for _ in numbers.open(threads=3).batches("train", batch_size=4, seed=0, epoch=0):
+            raise RuntimeError("out of memory on the device")
+
+    with pytest.raises(RuntimeError, match="on the device"):
+        consume()
+    gc.collect()
+    assert threads_of_readers() == []
+
+
+def test_no_more_files_are_open_than_a_process_may_open(
+    numbers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 examples in 20 files of 2 row groups, of which 3 may be open."""
+    numbers.prepare(200, per_group=5, groups_per_file=2)
+    expected = [
+        batch.ids.tolist() for batch in numbers.open().batches("train", batch_size=8, seed=0, epoch=0)
+    ]
+    files: list[int] = []
+    read = Reader._read
+
+    def watched(reader: Any, *arguments: Any) -> Any:
+        files.append(sum("/numbers/train-" in str(link.readlink()) for link in open_files()))
+        return read(reader, *arguments)
+
+    monkeypatch.setattr(reader, "OPEN_FILES", 3)
+    monkeypatch.setattr(Reader, "_read", watched)
+    batches = numbers.open().batches("train", batch_size=8, seed=0, epoch=0)
+    assert [batch.ids.tolist() for batch in batches] == expected
+    assert 2 <= max(files) <= 3 + 2
+
+
+def open_files() -> list[Path]:
+    return [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+
+
+def threads_of_readers() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith(("prefetch", "read", "decode"))]
 
 
 def test_only_so_many_items_are_made_ahead() -> None:
