@@ -18,7 +18,7 @@ from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import Status
 from tests.lab.failing import LONG, batches_read, once_saved, settings_in
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 OUTAGE_SECONDS = 18
 """longer than one request waits"""

@@ -92,6 +92,11 @@ def test_a_silence_is_shown_for_how_long_it_lasts(clock):
     assert "nothing heard" not in line.text(clock[0])
 
 
+def test_before_the_first_event_a_run_is_starting(clock):
+    line = ProgressLine("digits", 32, Terminal())
+    assert line.text(clock[0] + 12) == "digits  starting, 0:12"
+
+
 def test_what_befell_the_workers_is_said_and_the_pace_is_that_of_the_new_ones(clock):
     stream = io.StringIO()
     line = ProgressLine("digits", 32, stream)

@@ -47,6 +47,8 @@ from lab.train.run import train
 
 RESTARTS = 3
 POLL_SECONDS = 0.25
+PREEMPTION_POLL_SECONDS = 1.0
+"""between two looks at which nodes are to be taken away"""
 LAST_CHECKPOINT_SECONDS = 30
 """how long a driver that must go waits for its workers' last checkpoint"""
 ELASTIC_START_SECONDS = 20
@@ -199,6 +201,7 @@ def _trainer(
 def _tell_controller(patience: float, elastic: bool) -> None:
     """Ray Train hands these variables of the driver on to the controller of its next run."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(POLL_SECONDS))
+    os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", str(PREEMPTION_POLL_SECONDS))
     os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(patience)
     if elastic:
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ELASTIC_START_SECONDS)
@@ -288,6 +291,7 @@ def work(config: dict[str, Any]) -> dict[str, float] | LabError:
             on_event=courier.carry if group.leads else lambda event: None,
             on_evaluated=_report if assignment.reports else lambda step, metrics: None,
             should_stop=courier.should_stop,
+            leaving=_leaving,
             checkpoint_every=assignment.checkpoint_every,
             execution=assignment.execution,
             retention=assignment.retention,
@@ -322,6 +326,11 @@ class Courier:
             self.stopping = self.stopping or ray.get(self._answer)
             self._answer = None
         return self.stopping
+
+
+def _leaving() -> bool:
+    """Whether Ray has drained a node of this group. A collective of Ray Train."""
+    return ray.train.get_preemption_info() is not None
 
 
 def _report(step: int, metrics: Any) -> None:

@@ -110,6 +110,13 @@ class Group:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
 
+    def anyone_each(self, *flags: bool) -> tuple[bool, ...]:
+        """Of each question whether anybody says yes. One collective for all."""
+        if self.world == 1:
+            return flags
+        said = self.total(torch.tensor([float(flag) for flag in flags], device=self.device))
+        return tuple(count > 0 for count in said.tolist())
+
     def least(self, number: int) -> int:
         """The smallest of everybody's numbers."""
         if self.world == 1:

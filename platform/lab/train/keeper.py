@@ -29,6 +29,9 @@ RETRY_SECONDS = 15.0
 LAST_PATIENCE = 60.0
 """seconds that the checkpoint of a run that stops or ends is tried again"""
 
+ASK_SECONDS = 1.0
+"""between two looks whether a machine is about to be taken away; clouds say so half a minute ahead or more"""
+
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,8 @@ class Keeper:
     should_stop: Callable[[], bool]
     every: float
     """seconds, at least, between two checkpoints"""
+    leaving: Callable[[], bool] = lambda: False
+    """whether a worker's machine will be taken away soon; all ranks ask at the same step"""
     safe: int | None = None
     """the last step that is known to be written"""
     _host: HostCopies = field(default_factory=HostCopies)
@@ -57,6 +62,7 @@ class Keeper:
     def __post_init__(self) -> None:
         self.writer = Writer(self.store, self.sink)
         self.pause, self.last, self.stood = self.every, monotonic(), 0.0
+        self.asked = monotonic()
 
     def resume(self) -> bool:
         """Put the training where the newest sound checkpoint was; rank 0 says which one that is."""
@@ -149,8 +155,21 @@ class Keeper:
         return self._looks(step) and self.group.anyone(due and self.group.leads)
 
     def _asked_to_stop(self, step: int) -> bool:
-        """Together, so that all stop after the same step; not every time where asking stalls the device."""
-        return self._looks(step) and self.group.anyone(self.should_stop())
+        """Together, so that all stop after the same step; not every time where asking stalls the device.
+
+        Now and then, by rank 0's clock, all ask too whether a machine is about to go: from that notice on
+        every step is written, and what is lost with the machine is less than one step.
+        """
+        if not self._looks(step):
+            return False
+        ask = self.group.leads and monotonic() - self.asked >= ASK_SECONDS
+        stop, ask = self.group.anyone_each(self.should_stop(), ask)
+        if ask:
+            self.asked = monotonic()
+            if self.leaving() and self.every:
+                log.warning("A machine of this run is about to be taken away: every step is written down.")
+                self.every = 0.0
+        return stop
 
     def _looks(self, step: int) -> bool:
         return self.group.device.type == "cpu" or step % LOOK_EVERY == 0

@@ -30,10 +30,10 @@ class ProgressLine:
         self._latest: Stepped | None = None
         self._first: tuple[int, float] | None = None
         self._drawn, self._heard = 0.0, monotonic()
-        self._stopping = False
+        self._begun = self._stopping = False
 
     def __call__(self, event: Heard) -> None:
-        self._heard = monotonic()
+        self._begun, self._heard = True, monotonic()
         match event:
             case Resumed(step):
                 self._first = None
@@ -84,7 +84,7 @@ class ProgressLine:
             if left := self._latest.total - self._latest.step:
                 parts.append(f"{clock(left / pace)} left")
         if (quiet := now - self._heard) >= QUIET_SECONDS:
-            parts.append(f"nothing heard for {clock(quiet)}")
+            parts.append(f"nothing heard for {clock(quiet)}" if self._begun else f"starting, {clock(quiet)}")
         return "  ".join(parts)
 
     def _redraw(self) -> None:

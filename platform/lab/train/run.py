@@ -30,6 +30,7 @@ def train(
     on_event: Callable[[Event], object] = lambda event: None,
     on_evaluated: Callable[[int, Mapping[str, float]], bool | None] = lambda step, metrics: None,
     should_stop: Callable[[], bool] = lambda: False,
+    leaving: Callable[[], bool] = lambda: False,
     checkpoint_every: float = 5.0,
     execution: Execution = Execution(),  # noqa: B008 (frozen)
     retention: Retention = Retention(),  # noqa: B008 (frozen)
@@ -42,9 +43,10 @@ def train(
 
     on_event: sees every event, on every rank. on_evaluated(step, metrics): False ends the run here, with a
     checkpoint and its metrics so far; all ranks must pass one or none. should_stop: asked after every step,
-    here a checkpoint is written and Interrupted raised. checkpoint_every: seconds, at least, between two
-    checkpoints; longer where they are costly, 0 for every step. execution: how the steps are carried out.
-    retention: which checkpoints are kept.
+    here a checkpoint is written and Interrupted raised. leaving: asked about once a second, by all ranks
+    after the same step; from yes on, since a machine of the group is to be taken away, every step is saved.
+    checkpoint_every: seconds, at least, between two checkpoints; longer where they are costly, 0 for every
+    step. execution: how the steps are carried out. retention: which checkpoints are kept.
 
     Raises SpecError, MissingDataset, CorruptShard, DataChanged where the checkpoint was made from other data,
     CheckpointError, Diverged, OutOfMemory, Interrupted.
@@ -54,7 +56,7 @@ def train(
     milestone = retention.every.in_steps(plan.steps_per_epoch) if retention.every else None
     store = CheckpointStore(storage, spec.digest, retention, milestone)
     training, journal = Training.begin(spec, group.device, shards=shards), Journal(plan, source.fingerprint)
-    keeper = Keeper(store, training, journal, sink, group, should_stop, checkpoint_every)
+    keeper = Keeper(store, training, journal, sink, group, should_stop, checkpoint_every, leaving)
     with closing(keeper.writer):
         if keeper.resume():
             on_event(Resumed(training.step))
