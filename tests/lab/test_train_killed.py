@@ -32,7 +32,7 @@ from tests.lab.toy import FileLedger, ToyModel, ToyNetwork, toy_spec
 
 ROOT = Path(__file__).parents[2]
 PIECES = Execution(micro_batch=2)
-STEPS = 400
+STEPS, BATCH = 400, 12
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class WatchedNetwork(ToyNetwork):
 
 SPEC = toy_spec(
     model=Watched(dropout=0.3, batch_norm=True), optimizer=AdamW(lr=0.01), duration=Steps(STEPS),
+    batch_size=BATCH,
     evaluation=Evaluation(every=Steps(35), at_end=("test",)),
 )  # fmt: skip
 
@@ -101,7 +102,7 @@ class Workers:
                 [sys.executable, "-c", program, json.dumps([rank, *told])],
                 env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
                 | ({"LAB_WHERE": str(self.where)} if rank == 0 else {}),
-                stderr=subprocess.DEVNULL if world > 1 else None,
+                stderr=(folder / f"errors-{rank}").open("w"),
             )
             for rank in range(world)
         ]  # fmt: skip
@@ -151,7 +152,7 @@ class Kill:
 def killed(world: int, folder: Path, moments: list[str], seed: int) -> list[Kill]:
     """Start, kill at each of the moments, start again, and let it end."""
     rng, kills = random.Random(seed), []
-    pieces_per_step = -(-10 // world // 2)
+    pieces_per_step = BATCH // world // 2
     for moment in moments:
         workers = Workers(world, folder)
         # Some steps first, so that it moves on; but it must not reach its end.

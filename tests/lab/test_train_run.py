@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from lab import AdamW, Epochs, Lamb, Sgd, Steps
 from lab.errors import CheckpointError, DataChanged, Diverged, Interrupted, MissingDataset
+from lab.retention import Retention
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import Evaluated, Resumed, Saved, Stepped
@@ -144,6 +146,36 @@ def test_a_short_run_is_written_down_once(tmp_path):
     saved = []
     go(toy_spec(), tmp_path, on_event=lambda event: saved.append(event) if isinstance(event, Saved) else None)
     assert saved == [Saved(21)]
+
+
+def test_milestones_are_written_when_they_come_and_stay(tmp_path):
+    """Too short a run for a checkpoint by the clock: one at each milestone, in steps or epochs of seven."""
+    for every, expected in ((Steps(8), [21, 16, 8]), (Epochs(1), [21, 14, 7])):
+        storage = tmp_path / str(every)
+        go(toy_spec(), storage, retention=Retention(1, every))
+        assert CheckpointStore(str(storage), toy_spec().digest).steps() == expected
+
+
+def test_steps_go_on_while_a_checkpoint_is_written(tmp_path):
+    """The record takes its time to flush, in which nobody else has to wait."""
+    begun, during = threading.Event(), []
+
+    class Slow(Ledger):
+        def flush(self) -> None:
+            begun.set()
+            time.sleep(0.5)
+            super().flush()
+
+    def watch(event):
+        time.sleep(0.01)
+        if isinstance(event, Stepped | Saved) and begun.is_set():
+            during.append(event)
+
+    go(toy_spec(duration=Steps(150)), tmp_path, Slow(), checkpoint_every=0.1, on_event=watch)
+    first = next(event for event in during if isinstance(event, Saved))
+    assert during.index(first) > 5
+    assert first.step < during[5].step
+    assert {event.step for event in during if isinstance(event, Stepped)} >= set(range(100, 151))
 
 
 def test_the_result_holds_every_metric_at_its_last_value(tmp_path):
