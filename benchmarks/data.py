@@ -189,7 +189,7 @@ def show_reading(rounds: Sequence[Watched]) -> None:
 
 
 def show_views() -> None:
-    print("\n## A training example, by the data sets' own views")
+    print("\n## An example, by the data sets' own views")
     table("", "bytes stored", "CPU ms", "examples per CPU second")
     answer = subprocess.run(
         [sys.executable, str(HERE / "views.py")], stdout=subprocess.PIPE, text=True, check=True

@@ -1,5 +1,6 @@
-"""CPU time of a training example, by the data set's own view: a program for benchmarks/data.py.
+"""CPU time of an example, by the data set's own view: a program for benchmarks/data.py.
 
+Of training, unless it is said to be of evaluation; of a video also that of its stages, one more in each line.
 The stored rows are of real size, made here: ten seconds of sound at 48 kHz, as many of video of 340 x 256 at
 25 frames a second, 8,192 points, a JPEG of 500 x 375.
 """
@@ -10,7 +11,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.photographs import photographs
 from pipelines.data import AudioSet, Frames, ImageNet, LogMel, ModelNet40, RawAudio
 from pipelines.data.audio.transcode import flac
+from pipelines.data.audioset.spans import random_start
 from pipelines.data.counter import Draws
 from pipelines.data.reader import View
+from pipelines.data.shards import Row
+from pipelines.data.video.read import film
 from pipelines.data.video.transcode import encoded
 
 REPETITIONS = 5
 SECONDS = 10
 GENERATOR = np.random.default_rng(0)
+FRAMES = Frames(eight_bit=True)
 
 
 def image() -> dict[str, Any]:
@@ -67,16 +74,35 @@ def moving() -> Iterator[Any]:
         yield VideoFrame.from_ndarray(shown, format="rgb24")
 
 
+class Decoding(AudioSet):
+    """No more than the decoding of a random span of video."""
+
+    def decode(self, row: Row, draws: Draws | None) -> Any:
+        assert draws
+        return film(row["video"], random_start(row["frames"], self.frames, draws), self.frames)
+
+    def collate(self, examples: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        return torch.empty(0), torch.empty(0)
+
+
+class Evaluation(AudioSet):
+    """Examples as evaluation sees them, whatever the draws."""
+
+    def decode(self, row: Row, draws: Draws | None) -> Any:
+        return super().decode(row, None)
+
+
 VIEWS: dict[str, tuple[View, Callable[[], dict[str, Any]]]] = {
     "ImageNet, crop and flip alone": (ImageNet(augment=None), image),
     "ImageNet, RandAugment": (ImageNet(), image),
     "AudioSet, 61,440 samples": (AudioSet(audio=RawAudio(), video=None), clip),
     "AudioSet, log mel": (AudioSet(audio=LogMel(), video=None), clip),
-    "AudioSet, 32 frames": (AudioSet(audio=None, video=Frames()), clip),
-    "AudioSet, 32 frames of 8 bits, colours as they are": (
-        AudioSet(audio=None, video=Frames(colour=None, eight_bit=True)),
-        clip,
-    ),
+    "AudioSet, 32 frames: decoded": (Decoding(), clip),
+    "AudioSet, 32 frames: cut, mirrored, resized RGB": (AudioSet(None, replace(FRAMES, colour=None)), clip),
+    "AudioSet, 32 frames: with other colours": (AudioSet(None, FRAMES), clip),
+    "AudioSet, 32 frames: standardised floats": (AudioSet(None, Frames()), clip),
+    "AudioSet, 61,440 samples and 32 frames": (AudioSet(RawAudio(), FRAMES), clip),
+    "AudioSet, evaluation: 16 spans of 32 frames": (Evaluation(None, FRAMES), clip),
     "ModelNet40, 2,048 of 8,192 points": (ModelNet40(), points),
 }
 
