@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from pipelines.data.counter import Draws
 from pipelines.data.images.colour import Colour
-from pipelines.data.video.film import Film
+from pipelines.data.video.film import Film, Tables
 
 BLACK, NEUTRAL = 16, 128
 """The luma of black and the chromas of grey in 8 bits (ITU-R BT.601)."""
 
 
-def recoloured(film: Film, colour: Colour, draws: Draws) -> Film:
-    """A film under the change of colours that a picture would get from the same draws, alike in all frames.
+def tables(film: Film, colour: Colour, draws: Draws) -> Tables:
+    """The change of colours that a picture would get from the same draws, one for all frames of a film.
 
     Luma is the grey level: brightness and contrast stretch luma and chroma alike, saturation the chroma
     alone, and the mean grey level is the mean luma of the film. Luma and chroma
@@ -27,7 +27,7 @@ def recoloured(film: Film, colour: Colour, draws: Draws) -> Film:
     levels = np.arange(256.0)
     luma = BLACK + gain * (levels - BLACK) + (1 - contrast) * mean
     chroma = NEUTRAL + gain * saturation * (levels - NEUTRAL)
-    return film.looked_up(_eight_bit(luma), _eight_bit(chroma))
+    return _eight_bit(luma), _eight_bit(chroma)
 
 
 def _eight_bit(values: NDArray[np.float64]) -> NDArray[np.uint8]:

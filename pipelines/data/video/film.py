@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from pipelines.data.images.crops import Box
 
+Tables = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""(256,) each: what is shown in place of each value of luma, and of either chroma."""
+
 
 @dataclass(frozen=True, eq=False)
 class Film:
@@ -63,21 +66,21 @@ class Film:
         before, after = (right - box[2], right - box[0]) if mirrored else (box[0] - left, box[2] - left)
         return part, (before, box[1] - top, after, box[3] - top)
 
-    def looked_up(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> Film:
-        """With its values replaced by those in tables (256,)."""
-        return Film(_looked_up(self.luma, luma), _looked_up(self.chroma, chroma))
-
-    def pictures(self) -> Iterator[NDArray[np.uint8]]:
-        """Its frames in RGB, (h, w, 3) each."""
+    def pictures(self, tables: Tables | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Its frames in RGB, (h, w, 3) each; of what `tables`, if any, have for its luma and chroma."""
         from av import VideoFrame
         from av.video.reformatter import VideoReformatter
 
         # One for all frames: making one costs as much as decoding a frame.
         converter, frame = VideoReformatter(), VideoFrame(self.width, self.height, "yuv420p")
         into = planes(frame)
+        # As bytes: numpy would make each value an index of 64 bits, at twice the cost.
+        of_luma, of_chroma = (table.tobytes() for table in tables) if tables else (None, None)
         for luma, chroma in zip(self.luma, self.chroma, strict=True):
-            for plane, values in zip(into, (luma, *chroma), strict=True):
-                plane[:] = values
+            for plane, values, table in zip(
+                into, (luma, *chroma), (of_luma, of_chroma, of_chroma), strict=True
+            ):
+                plane[:] = values if table is None else _looked_up(values, table)
             picture: NDArray[Any] = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
             yield picture
 
@@ -90,6 +93,5 @@ def planes(frame: Any) -> list[NDArray[np.uint8]]:
     ]
 
 
-def _looked_up(values: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # As bytes: numpy would make each value an index of 64 bits, at twice the cost.
-    return np.frombuffer(values.tobytes().translate(table.tobytes()), np.uint8).reshape(values.shape)
+def _looked_up(values: NDArray[np.uint8], table: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(values.tobytes().translate(table), np.uint8).reshape(values.shape)

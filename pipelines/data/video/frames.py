@@ -14,7 +14,7 @@ from pipelines.data.counter import Draws
 from pipelines.data.images import crops
 from pipelines.data.images.colour import Colour
 from pipelines.data.images.resize import cropped, resized
-from pipelines.data.video.colour import recoloured
+from pipelines.data.video.colour import tables
 from pipelines.data.video.film import Film
 
 PIXELS = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -60,10 +60,9 @@ class Frames:
         width, height = film.width, film.height
         box = crops.inception(width, height, random) if random else crops.centre(width, height)
         part, box = film.cut(box, mirrored=draws is not None and draws.integer(0, 1) == 1)
-        if draws and self.colour:
-            part = recoloured(part, self.colour, draws)
+        change = tables(part, self.colour, draws) if self.colour and draws else None
         pixels = np.empty((len(film.luma), self.size, self.size, 3), np.uint8)
-        for place, picture in enumerate(part.pictures()):
+        for place, picture in enumerate(part.pictures(change)):
             pixels[place] = resized(cropped(picture, box), self.size, self.size)
         return pixels
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -52,15 +53,20 @@ def stored_colours(frame: Any) -> dict[str, Any]:
     """What brings a frame to the colours of `Film`, as arguments of FFmpeg's scaler. Frames that do not say
     which they have are of high definition, with its colours, from 720 rows on.
     """
+    return _stored_colours(frame.colorspace, frame.color_range, frame.height >= 720)
+
+
+@cache
+def _stored_colours(space: int, scale: int, high_definition: bool) -> dict[str, Any]:
     from av.video.reformatter import ColorRange, Colorspace
 
-    unsaid = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    unsaid = Colorspace.ITU709 if high_definition else Colorspace.ITU601
     said = {space.value: space for space in Colorspace} | {_SMPTE170M: Colorspace.ITU601}
     return {
         "format": "yuv420p",
-        "src_colorspace": said.get(frame.colorspace, unsaid),
+        "src_colorspace": said.get(space, unsaid),
         "dst_colorspace": Colorspace.ITU601,
-        "src_color_range": frame.color_range or ColorRange.MPEG,
+        "src_color_range": scale or ColorRange.MPEG,
         "dst_color_range": ColorRange.MPEG,
     }
 
