@@ -297,12 +297,16 @@ def test_the_address_of_a_folder_in_another(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
-def test_a_worker_group_keeps_its_checkpoints_and_what_ray_leaves_on_the_store(s3, tmp_path):
-    settings = Settings(tracking="", artifacts="", storage=ADDRESS, data=str(tmp_path))
+def test_a_worker_group_keeps_its_checkpoints_and_what_ray_leaves_on_the_store(s3, tmp_path, monkeypatch):
+    from lab import cluster
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings, two = Settings("", "", ADDRESS, str(tmp_path)), Resources(workers=2)
     spec = toy_spec(duration=Steps(30))
-    metrics = launch(spec, Resources(workers=2), settings, FileLedger(str(tmp_path / "ledger.json")))
+    with cluster.connected(settings, two, groups=True):
+        metrics = launch(spec, two, settings, FileLedger(str(tmp_path / "ledger.json")))
     assert metrics["test/top1"] > 0.5
     assert CheckpointStore(ADDRESS, spec.digest).latest().step == 30
-    assert any(name.startswith("ray/") for name in s3.objects())
+    there = fs.S3FileSystem(endpoint_override=s3.endpoint)
+    assert there.get_file_info("bucket/checkpoints/ray").type == fs.FileType.Directory
     assert not Path("s3:").exists()
