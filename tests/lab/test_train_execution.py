@@ -10,7 +10,7 @@ import torch
 
 from lab import Sgd, Steps
 from lab.cli import main
-from lab.errors import RunError, SpecError
+from lab.errors import OutOfMemory, RunError, SpecError
 from lab.execution import Execution
 from lab.train.group import Group
 from lab.train.loop import Stepped, events
@@ -18,6 +18,7 @@ from lab.train.micro_batch import largest_that_fits, pieces
 from lab.train.plan import Plan
 from lab.train.run import train
 from lab.train.state import Training
+from tests.lab.failing import WatchedData
 from tests.lab.test_train_workers import SMOOTH as WORKERS
 from tests.lab.test_train_workers import run as run_workers
 from tests.lab.toy import Ledger, ToyModel, toy_spec
@@ -178,3 +179,10 @@ def test_the_shell_refuses_an_impossible_size_in_one_line(capsys):
 def test_impossible_sizes_are_refused(change, message):
     with pytest.raises(SpecError, match=message):
         Execution(**change)
+
+
+def test_an_allocator_that_refuses_in_the_middle_of_a_run_is_one_verdict_with_the_way_out(tmp_path):
+    spec = toy_spec(data=WatchedData(pause=0, starving=True))
+    with pytest.raises(OutOfMemory, match=r"can't allocate memory.*: use --micro-batch auto") as told:
+        train(spec, data_root=str(tmp_path), storage=str(tmp_path), sink=Ledger())
+    assert "\n" not in str(told.value)

@@ -55,8 +55,7 @@ ELASTIC_START_SECONDS = 20
 """how long an elastic group waits for workers it was promised before it looks for what there is instead"""
 ELASTIC_LOOK_SECONDS = 30
 """how often an elastic group looks whether there is room for more workers; taking it costs a restart"""
-MEMORY_KILL = "running low on memory"
-"""how Ray says that it ended a worker to keep its node alive"""
+MEMORY_KILL = "its machine was running low on memory"
 COMMON_ERRORS = (SpecError, MissingDataset, DataChanged, Diverged, Interrupted)
 """what all workers meet after the same step"""
 
@@ -224,9 +223,10 @@ def cause(failures: Mapping[int, Exception]) -> str:
     only lost their company."""
     faults = {rank: getattr(fault, "health_check_failure", fault) for rank, fault in failures.items()}
     for rank, fault in sorted(faults.items()):
-        words = str(fault).strip()
+        if isinstance(fault, ray.exceptions.OutOfMemoryError):
+            return f"worker {rank} was ended by Ray: {MEMORY_KILL}"
         if isinstance(fault, ray.exceptions.RayActorError):
-            return f"worker {rank} died" + (f" ({MEMORY_KILL})" if MEMORY_KILL in words else "")
+            return f"worker {rank} died"
         if type(fault).__name__ == "WorkerHealthCheckTimeoutError":
             return f"worker {rank} did not answer for longer than the patience"
     rank, fault = min(faults.items())
@@ -251,7 +251,7 @@ class _Fit(threading.Thread):
 
     def outcome(self) -> dict[str, float]:
         if isinstance(self.fault, ray.train.TrainingFailedError):
-            raise _verdict(self.fault) from self.fault
+            raise verdict(self.fault) from self.fault
         if self.fault is not None:
             raise self.fault
         if isinstance(self.result, LabError):
@@ -259,11 +259,12 @@ class _Fit(threading.Thread):
         return dict(self.result)
 
 
-def _verdict(fault: ray.train.TrainingFailedError) -> RunError:
+def verdict(fault: ray.train.TrainingFailedError) -> RunError:
+    """What a run is told that Ray Train has given up."""
     failures = getattr(fault, "worker_failures", {})
     reason = cause(failures) if failures else str(fault).strip().splitlines()[-1]
     told = f"the worker group failed {RESTARTS + 1} times, the last time because {reason}"
-    return OutOfMemory(f"{told}: {ADVICE}.") if MEMORY_KILL in reason else RunError(f"{told}.")
+    return OutOfMemory(f"{told}; {ADVICE}.") if MEMORY_KILL in reason else RunError(f"{told}.")
 
 
 def work(config: dict[str, Any]) -> dict[str, float] | LabError:
