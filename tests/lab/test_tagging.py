@@ -105,10 +105,10 @@ def test_tags_are_learned_and_measured():
 
 def test_a_task_is_refused_for_examples_of_the_other_kind():
     with pytest.raises(
-        SpecError, match=r"toy has one class, Tagging is for any number of classes: .*task=lab\.Classification"
+        SpecError, match=r"has one class, Tagging is for any number of classes: .*task=lab\.Classification"
     ):
         toy_spec(task=Tagging())
     with pytest.raises(
-        SpecError, match=r"toy has any number of classes, Classification is for one class: .*task=lab\.Tagging"
+        SpecError, match=r"has any number of classes, Classification is for one class: .*task=lab\.Tagging"
     ):
         toy_spec(data=ToyData(tags=True), task=Classification())
