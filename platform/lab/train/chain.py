@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from lab.errors import RecordError
@@ -71,7 +71,7 @@ class Chain:
 
     def notes(self) -> list[list[Any]]:
         """The links as JSON, for a checkpoint."""
-        return [list(asdict(link).values()) for link in self.links]
+        return [list(vars(link).values()) for link in self.links]
 
     def restore(self, notes: Sequence[Sequence[Any]]) -> None:
         self.links = [Link(*values) for values in notes]
