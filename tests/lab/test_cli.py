@@ -207,7 +207,26 @@ def test_two_files_of_one_name_define_two_different_models(lab: Shell, tmp_path:
         assert "650 parameters" in shown.stdout, shown.stderr
         digests.append(shown.stdout.split("digest ")[1][:12])
     assert digests[0] != digests[1]
-    assert "--scale own" in lab.refusal("show", "./a/mine.py::flat", "--scale", "laptop")
+
+
+def test_a_model_that_nobody_made_smaller_is_refused_at_laptop_scale_with_the_way_out(
+    lab: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from lab import ExperimentSpec\n"
+        "from pipelines.data import ImageNet\n"
+        "@dataclass(frozen=True)\n"
+        "class Flat:\n"
+        "    input_shape = (8, 8, 3)\n"
+        "    num_outputs = 1000\n"
+        "def flat() -> ExperimentSpec:\n"
+        "    'A linear model.'\n"
+        "    return ExperimentSpec(model=Flat(), data=ImageNet(resolution=8))\n"
+    )
+    refusal = lab.refusal("show", "./mine.py::flat", "--scale", "laptop")
+    assert "the laptop scale cannot make Flat smaller" in refusal
+    assert "--scale own" in refusal
 
 
 def test_help_imports_nothing_heavy(lab: Shell) -> None:
