@@ -105,10 +105,12 @@ def test_the_readme_has_no_blanks() -> None:
 def test_every_command_of_the_readme_is_understood(tmp_path: Path, command: str) -> None:
     verb, *words = command.split()
     if verb == "train":
-        done = lab(tmp_path, "show", *(word for word in words if word not in ("--workers", "2")))
+        done = lab(
+            tmp_path, "show", *re.sub(r"--(workers|gpus|micro-batch) \S+", "", " ".join(words)).split()
+        )
     elif verb == "sweep":
         done = lab(tmp_path, "sweep", *words, "--dry-run")
-    elif verb == "data":
+    elif verb == "data" and words[0] != "list":
         from lab import catalog
 
         assert words[1] in catalog.datasets()
