@@ -375,14 +375,8 @@ def _be_quiet() -> None:
 def _found(run: Run) -> Found:
     info, data = run.info, run.data
     times = (info.start_time, info.end_time)
-    record = layout.record_of(
-        info.run_id,
-        word=info.status,
-        tags=data.tags,
-        params=data.params,
-        metrics=data.metrics,
-        milliseconds=times,
-    )
+    held = {"tags": data.tags, "params": data.params, "metrics": data.metrics}
+    record = layout.record_of(info.run_id, word=info.status, milliseconds=times, **held)
     attempts, claimed = layout.attempts(data.params), layout.claimed_at(data.params)
     return Found(record, layout.lease_of(data.tags, data.params), attempts, claimed)
 
