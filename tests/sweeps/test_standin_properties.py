@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -29,7 +27,7 @@ from pipelines.data import EventClips, MeshZoo, PairScenes, counter, prepare
 from pipelines.data.order import WHOLE
 from sweeps.experiments import eventclips, meshzoo, pairscenes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 SEEDS = (0, 1, 2)
 PERMUTED = {"model.inputs.permutation": 1}
@@ -213,18 +211,16 @@ def test_sound_and_sight_together_beat_either_alone_on_eventclips(clips: Held) -
     assert min(mean(sound), mean(sight)) > 0.5
 
 
-def test_no_linear_model_of_mean_spectra_and_colours_solves_eventclips(clips: Held) -> None:
-    def features(inputs: dict[str, torch.Tensor]) -> np.ndarray:
-        spectrum, colours = inputs["audio"].mean((1, 2)), inputs["video"].mean((1, 2))
-        return torch.cat([spectrum, colours.flatten(1)], dim=1).numpy()
+def test_mean_spectra_do_not_tell_a_rising_from_a_falling_siren(clips: Held) -> None:
+    """As good as guessing, up to four standard deviations of it."""
 
-    (train, labels), (test, answers) = clips.splits["train"], clips.splits["test"]
-    found = []
-    for weight in (1e-3, 1e-2, 1.0):
-        model = OneVsRestClassifier(
-            make_pipeline(StandardScaler(), LogisticRegression(C=weight, max_iter=300))
-        )
-        predicted = model.fit(features(train), labels).predict_proba(features(test))
-        found.append(average_precision_score(answers, predicted))
-    print("eventclips linear", found)
-    assert max(found) < 0.75
+    def sirens(split: str) -> tuple[np.ndarray, np.ndarray]:
+        inputs, targets = clips.splits[split]
+        one = targets[:, :2].sum(1) == 1
+        return inputs["audio"][one].mean((1, 2)).numpy(), targets[one, 0].numpy()
+
+    (spectra, rising), (test, answers) = sirens("train"), sirens("test")
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(spectra, rising)
+    found = model.score(test, answers)
+    print("eventclips sirens", found, "of", len(answers))
+    assert abs(found - 0.5) < 4 * 0.5 / len(answers) ** 0.5
