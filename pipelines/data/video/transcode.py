@@ -29,6 +29,8 @@ ENCODER = {
     "keyint_min": str(KEY_FRAMES),
     "sc_threshold": "0",
     "bf": "0",
+    # On small frames its choices were seen to differ between calls, and shards must have the same bytes.
+    "mbtree": "0",
     "threads": "1",
     "flags": "+bitexact",
 }
