@@ -70,12 +70,15 @@ def _(data: ModelNet40, spec: ExperimentSpec) -> ExperimentSpec:
 
 @on_stand_in.register
 def _(data: AudioSet, spec: ExperimentSpec) -> ExperimentSpec:
-    """20 epochs of EventClips, for the paper's 100; evaluation averages 4 overlapping spans, not 16."""
+    """24 epochs of EventClips, for the paper's 100; evaluation averages 4 overlapping spans, not 16. Faster,
+    or without clipping, some seeds of a fusion never use the sound."""
     return replace(
         _shortened(spec, smaller_clips(data)),
-        duration=spec.duration.scaled(20 / 100),
+        optimizer=AdamW(lr=2e-3, weight_decay=0.01),
+        clip=1.0,
+        duration=spec.duration.scaled(24 / 100),
         batch_size=32,
-        evaluation=Evaluation(every=Epochs(10), splits=("validation", "test"), batch_size=100),
+        evaluation=Evaluation(every=Epochs(12), splits=("validation", "test"), batch_size=100),
     )
 
 
