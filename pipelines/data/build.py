@@ -67,6 +67,7 @@ def build(
         try:
             manifest = manifests.read(directory, version)
             verify(directory, manifest, progress)
+            directory.sweep()
             return Prepared(manifest, directory.address, already=True)
         except StorageUnavailable:
             raise

@@ -73,6 +73,15 @@ def test_what_a_killed_writer_left_half_written_is_swept_away(numbers: Any) -> N
     assert not [name for name in contents(numbers.folder) if name.endswith(".partial")]
 
 
+def test_what_a_writer_killed_at_its_very_last_step_left_is_swept_away_too(numbers: Any) -> None:
+    """Everything is prepared by then, and only the copy under the partial name remains."""
+    numbers.prepare()
+    prepared = contents(numbers.folder)
+    (numbers.folder / "manifest.json.0123.partial").write_bytes(b"half")
+    assert numbers.prepare().already
+    assert contents(numbers.folder) == prepared
+
+
 def test_a_second_preparation_verifies_and_writes_nothing(numbers: Any) -> None:
     first = numbers.prepare()
     stamps = {file: file.stat().st_mtime_ns for file in numbers.folder.iterdir()}
