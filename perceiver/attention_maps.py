@@ -29,15 +29,23 @@ def attention_maps(
     """Weights on the elements of a raw batch, one tensor per cross-attend in the order they are applied.
 
     (b, m), the mean over heads and latents, or (b, h, n, m) with `per_latent`; every row sums to 1. On
-    ImageNet the latter takes 103 MB per cross-attend and image. Raises InputError.
+    ImageNet the latter takes 103 MB per cross-attend and image. In an unrolled model what a cross-attend does
+    not see has weight 0. Raises InputError.
     """
     maps: list[Tensor] = []
     kept: Tensor | None = None
 
     def look(attend: nn.Module, arguments: tuple[Any, ...]) -> None:
         assert isinstance(attend, CrossAttend)
-        weights = attention_weights(attend, arguments[0], elements, kept)
+        weights = attention_weights(attend, arguments[0], elements, part(len(maps)))
         maps.append(weights if per_latent else reduce(weights, "b h n m -> b m", "mean"))
+
+    def part(number: int) -> Tensor | None:
+        """Which elements (b, m) that cross-attend sees; None for all."""
+        if not model.config.unrolled:
+            return kept
+        place = torch.arange(elements.shape[1], device=elements.device) // model.config.seen_elements
+        return (place == number).expand(len(elements), -1)
 
     training = model.training
     model.eval()

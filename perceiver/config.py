@@ -31,6 +31,9 @@ class PerceiverConfig:
     as the narrower of elements and latents ("min", paper appendix C). Without latent Transformers (Table
     5): no self-attends per block, as many blocks as cross-attends.
 
+    In an `unrolled` model every cross-attend sees a part of the time of its own, the first of them the first
+    (paper section 4.2: "one frame per cross-attend").
+
     Perceiver IO's models have a `decoder` in place of the mean over the latents; its language model also sets
     `qk_channels`, the width of queries and keys in all attends, with values as wide as the latents. Raises
     ConfigError.
@@ -53,6 +56,7 @@ class PerceiverConfig:
     num_classes: int = 1000
     qk_channels: int | None = field(default=None, metadata={"neutral": True})
     decoder: Queries | None = field(default=None, metadata={"neutral": True})
+    unrolled: bool = field(default=False, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         owner = "PerceiverConfig"
@@ -85,6 +89,13 @@ class PerceiverConfig:
             owner, "width of the cross-attends' values", self.value_channels, "cross_heads", self.cross_heads
         )
         self._require_decoder_fits()
+        if self.unrolled:
+            if not isinstance(self.inputs, Audio | Spectrogram | Video):
+                raise ConfigError(
+                    f"{owner}.unrolled needs Audio, Spectrogram or Video, given {type(self.inputs).__name__}"
+                )
+            steps = self.inputs.frames if isinstance(self.inputs, Spectrogram) else self.inputs.axes[0]
+            require_divisible(owner, "steps in time", steps, "cross_attends", self.cross_attends)
         if self.placement == "interleaved" and self.blocks % self.cross_attends:
             fitting = [t for t in range(1, self.blocks + 1) if self.blocks % t == 0]
             raise ConfigError(
@@ -107,6 +118,11 @@ class PerceiverConfig:
                     f"Queries.readout 'embedding' needs Bytes whose (vocabulary, channels) are (num_classes, "
                     f"Queries.channels), {embedding}, given {given or type(self.inputs).__name__}"
                 )
+
+    @property
+    def seen_elements(self) -> int:
+        """Number of elements that one cross-attend sees, m: all of them unless `unrolled`."""
+        return self.inputs.elements // (self.cross_attends if self.unrolled else 1)
 
     @property
     def value_channels(self) -> int:

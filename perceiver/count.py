@@ -85,7 +85,7 @@ def cross_attend_flops(config: PerceiverConfig) -> int:
     """Operations of one cross-attend: 43.265 billion on ImageNet."""
     return attend_flops(
         queries=(config.num_latents, config.latent_channels),
-        inputs=(config.inputs.elements, config.inputs.element_channels),
+        inputs=(config.seen_elements, config.inputs.element_channels),
         qk=config.cross_attend_channels,
         values=config.value_channels,
         heads=config.cross_heads,

@@ -9,9 +9,16 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from perceiver.errors import require_batch
-from perceiver.initialise import truncated_normal_
+from perceiver.initialise import lecun_linear, truncated_normal_
 from perceiver.kernels import GridInputs, GridPositions, grid_positions, prepare
-from perceiver.positions import Fourier, Learned, Positions, axis_features, fourier_features
+from perceiver.positions import (
+    Fourier,
+    Learned,
+    Positions,
+    axis_features,
+    fourier_features,
+    position_channels,
+)
 
 
 class Scaling(NamedTuple):
@@ -27,7 +34,8 @@ class GridElements(nn.Module):
     `pattern` is the einops pattern from raw (b, *shape) to values (b, m, c), `sizes` its patch sizes, `axes`
     the grid of the m elements. `permutation` seeds one fixed order of the elements, the same for all
     examples, taken after the positions are attached (paper, Table 2). With a `scaling` the raw batch is
-    uint8.
+    uint8. Where `lifted` data channels are named, a linear layer makes them as wide as the positions, which
+    are added to them instead of appended.
     """
 
     permutation: Tensor | None
@@ -48,6 +56,7 @@ class GridElements(nn.Module):
         sizes: dict[str, int] | None = None,
         permutation: int | None = None,
         scaling: Scaling | None = None,
+        lifted: int | None = None,
     ) -> None:
         super().__init__()
         self.name, self.shape, self.pattern, self.axes = name, shape, pattern, axes
@@ -68,6 +77,7 @@ class GridElements(nn.Module):
         for of_data, of_colours in zip(("scale", "shift"), scaling or (None, None), strict=True):
             factors = None if of_colours is None else torch.tensor(of_colours).repeat(pixels)
             self.register_buffer(of_data, factors, persistent=False)
+        self.lift = lecun_linear(lifted, position_channels(positions, len(axes))) if lifted else None
         order = None
         if permutation is not None:
             order = torch.randperm(number, generator=torch.Generator().manual_seed(permutation), device="cpu")
@@ -119,7 +129,9 @@ class GridElements(nn.Module):
         Of examples of which `kept` (b,) is false only the positions are left.
         """
         elements, features = self.values(raw, kept), self.features()
-        if features is not None:
+        if features is not None and self.lift is not None:
+            elements = self.lift(elements) + features
+        elif features is not None:
             elements = torch.cat([elements, repeat(features, "m p -> b m p", b=len(elements))], dim=-1)
         return elements if self.permutation is None else elements[:, self.permutation]
 

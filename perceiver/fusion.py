@@ -8,15 +8,18 @@ is told from the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from einops import repeat
 from torch import Tensor, nn
 
-from perceiver.errors import ConfigError, InputError, require_counts
-from perceiver.initialise import truncated_normal_
+from perceiver.errors import ConfigError, InputError, require_choice, require_counts
+from perceiver.initialise import lecun_linear, truncated_normal_
 from perceiver.modalities import Audio, Image, Points, Spectrogram, Video
+
+Equalise = Literal["vector", "linear"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,22 @@ class Fusion:
     """The elements of two or more modalities, one after the other; raw {name: (b, *shape)}.
 
     The paper gives the video's vector 4 channels; `vector_init_std` is the official code's (docs/paper.md
-    section 1.6).
+    section 1.6). It compares the vectors with a linear layer that makes channels equal (section 4.2): with
+    `equalise` "linear" every modality has such a layer, to the width that the vectors would give (assumed),
+    and no vector.
     """
 
     modalities: tuple[Modality, ...]
     min_vector: int = 4
     vector_init_std: float = 0.02
+    equalise: Equalise = field(default="vector", metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         require_counts("Fusion", at_least=1, min_vector=self.min_vector)
         names = [modality.name for modality in self.modalities]
         if len(names) < 2 or len(set(names)) < len(names):
             raise ConfigError(f"Fusion.modalities must be two or more of different names, given {names}")
+        require_choice("Fusion", "equalise", self.equalise, Equalise)
         if self.vector_init_std <= 0:
             raise ConfigError(f"Fusion.vector_init_std must be positive, given {self.vector_init_std}")
 
@@ -76,16 +83,26 @@ class Fusion:
 
     @property
     def vector_channels(self) -> dict[str, int]:
-        """Length of each modality's learned vector."""
+        """Length of each modality's learned vector; none in a fusion by linear layers."""
+        if self.equalise == "linear":
+            return {}
         return {m.name: self.element_channels - m.inputs.element_channels for m in self.modalities}
 
     def parameters(self) -> int:
-        """Number of trained values: the modality vectors and any learned positions."""
-        return sum(self.vector_channels.values()) + sum(m.inputs.parameters() for m in self.modalities)
+        """Number of trained values: modality vectors or linear layers, and any learned positions."""
+        own = sum(m.inputs.parameters() for m in self.modalities)
+        if self.equalise == "linear":
+            c = self.element_channels
+            return own + sum((m.inputs.element_channels + 1) * c for m in self.modalities)
+        return own + sum(self.vector_channels.values())
 
     def flops(self) -> int:
         """Operations that make the elements, of all modalities."""
-        return sum(modality.inputs.flops() for modality in self.modalities)
+        own = sum(modality.inputs.flops() for modality in self.modalities)
+        if self.equalise == "linear":
+            c = self.element_channels
+            own += sum(2 * m.inputs.elements * m.inputs.element_channels * c for m in self.modalities)
+        return own
 
     def build(self) -> FusedElements:
         """The module from a raw batch {name: (b, *shape)} to elements (b, m, c)."""
@@ -93,7 +110,7 @@ class Fusion:
 
 
 class FusedElements(nn.Module):
-    """The elements of several modalities, made equally wide by their learned vectors."""
+    """The elements of several modalities, made equally wide by their learned vectors or linear layers."""
 
     def __init__(self, fusion: Fusion) -> None:
         super().__init__()
@@ -107,6 +124,11 @@ class FusedElements(nn.Module):
                 for name, channels in fusion.vector_channels.items()
             }
         )
+        self.layers = nn.ModuleDict()
+        if fusion.equalise == "linear":
+            for modality in fusion.modalities:
+                layer = lecun_linear(modality.inputs.element_channels, fusion.element_channels)
+                self.layers[modality.name] = layer
 
     def forward(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Elements (b, m, c) of a raw batch {name: (b, *shape)}. Raises InputError."""
@@ -124,10 +146,13 @@ class FusedElements(nn.Module):
         return torch.cat([self.stream(name, raw[name]) for name in self.streams], dim=1)
 
     def stream(self, name: str, raw: Tensor) -> Tensor:
-        """One modality's elements (b, m_i, c), its vector appended; in training, some have zeros as data."""
+        """One modality's elements (b, m_i, c), made as wide as all; in training, some have zeros as data."""
         kept = None
         if self.training and self.dropout[name] > 0:
             kept = torch.rand(len(raw), device=raw.device) >= self.dropout[name]
-        elements = self.streams[name](raw, kept)
+        elements: Tensor = self.streams[name](raw, kept)
+        if name in self.layers:
+            widened: Tensor = self.layers[name](elements)
+            return widened
         b, m, _ = elements.shape
         return torch.cat([elements, repeat(self.vectors[name], "p -> b m p", b=b, m=m)], dim=-1)

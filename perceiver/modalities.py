@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Literal
 
 from perceiver.elements import GridElements, PointElements, Scaling
-from perceiver.errors import ConfigError, require_counts, require_divisible
+from perceiver.errors import ConfigError, require_choice, require_counts, require_divisible
 from perceiver.positions import Fourier, Learned, Positions, position_channels
+
+Combine = Literal["concat", "add"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ class Image(Grid):
     """Every pixel is an element; raw (b, height, width, channels).
 
     `permutation` is the seed of one fixed order of the elements, the same for all images, taken after the
-    positions are attached (paper, Table 2). With `pixels` the raw batch is uint8, else float.
+    positions are attached (paper, Table 2). With `pixels` the raw batch is uint8, else float. Positions are
+    appended to the channels; to `combine` them by "add" a linear layer lifts a pixel to their width first
+    (assumed: the paper calls adding worse and does not say how it was done, section 3.2).
     """
 
     height: int
@@ -113,6 +118,7 @@ class Image(Grid):
     positions: Positions = None
     permutation: int | None = None
     pixels: Pixels | None = field(default=None, metadata={"neutral": True})
+    combine: Combine = field(default="concat", metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         require_counts("Image", height=self.height, width=self.width, channels=self.channels)
@@ -120,6 +126,9 @@ class Image(Grid):
             require_counts("Image", at_least=0, permutation=self.permutation)
         if self.pixels is not None:
             self.pixels.require_channels("Image", self.channels)
+        require_choice("Image", "combine", self.combine, Combine)
+        if self.combine == "add" and self.positions is None:
+            raise ConfigError("Image.combine 'add' needs positions to add, given None")
         self.require_positions_fit()
 
     @property
@@ -134,9 +143,22 @@ class Image(Grid):
     def data_channels(self) -> int:
         return self.channels
 
+    @property
+    def element_channels(self) -> int:
+        features = position_channels(self.positions, len(self.axes))
+        return features if self.combine == "add" else self.channels + features
+
+    def parameters(self) -> int:
+        lift = (self.channels + 1) * self.element_channels if self.combine == "add" else 0
+        return super().parameters() + lift
+
+    def flops(self) -> int:
+        return 2 * self.elements * self.channels * self.element_channels if self.combine == "add" else 0
+
     def build(self) -> GridElements:
         return GridElements(
             "Image",
+            lifted=self.channels if self.combine == "add" else None,
             shape=self.shape,
             pattern="b h w c -> b (h w) c",
             axes=self.axes,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +14,8 @@ from perceiver.attention import CrossAttend, LatentTransformer, SelfAttend
 from perceiver.decoder import Decoder
 from perceiver.initialise import truncated_normal_
 from perceiver.io_inputs import ByteElements
-from perceiver.kernels import AttentionPath, Choice, choose
-from perceiver.paths import cross_attend_shape, see
+from perceiver.kernels import AttentionPath, Choice, Path, choose
+from perceiver.paths import Seen, cross_attend_shape, see
 from perceiver.sharing import modules
 
 if TYPE_CHECKING:
@@ -79,14 +80,16 @@ class Perceiver(nn.Module):
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Logits (b, num_classes) of a raw batch. Raises InputError."""
         shape = cross_attend_shape(self, inputs)
-        elements = see(self.inputs, inputs, choose(shape, self.attention_path).path, dtype=self.latents.dtype)
+        # A part of a grid is no grid, and normalised elements are not cut.
+        path: Path = "plain" if self.config.unrolled else choose(shape, self.attention_path).path
+        seen = repeated(see(self.inputs, inputs, path, dtype=self.latents.dtype), self.config)
         kept = None
         if isinstance(self.inputs, ByteElements) and isinstance(inputs, Tensor):
             kept = self.inputs.kept(inputs)
         latents = repeat(self.latents, "n d -> b n d", b=shape.batch)
         for place in self.places:
             if place.kind == "cross_attend":
-                latents = self.cross_attends[place.module](latents, elements, kept)
+                latents = self.cross_attends[place.module](latents, next(seen), kept)
             else:
                 latents = self.blocks[place.module](latents, checkpointing=self.checkpointing)
         return self.logits(latents)
@@ -109,6 +112,13 @@ class Perceiver(nn.Module):
         else:
             logits = self.head(latents)
         return logits
+
+
+def repeated(elements: Seen, config: PerceiverConfig) -> Iterator[Seen]:
+    """What each cross-attend looks at: all elements every time, or in an unrolled model its part of them."""
+    if config.unrolled and isinstance(elements, Tensor):
+        return iter(torch.split(elements, config.seen_elements, dim=1))
+    return itertools.repeat(elements)
 
 
 def head(config: PerceiverConfig) -> nn.Linear | Decoder:

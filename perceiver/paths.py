@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from perceiver.model import Perceiver
 
 Raw = Tensor | Mapping[str, Tensor]
+Seen = Tensor | NormalisedInputs | GridInputs
+"""What a cross-attend looks at."""
 
 
 def cross_attend_shape(model: Perceiver, raw: Raw | None, *, batch: int = 1) -> CrossAttendShape:
     """What the path is chosen by: the model's sizes, and the raw batch, of which there may be none yet."""
     config, inputs, latents = model.config, model.inputs, model.latents
     tensors = [x for x in (raw.values() if isinstance(raw, Mapping) else [raw]) if isinstance(x, Tensor)]
-    grid = inputs if isinstance(inputs, GridElements) else None
+    grid = inputs if isinstance(inputs, GridElements) and inputs.lift is None else None
     features = grid.columns.shape[1] if grid is not None and grid.columns is not None else None
     sizes = [len(x) for x in tensors if x.ndim]
     device = latents.device.type
@@ -44,9 +46,7 @@ def cross_attend_shape(model: Perceiver, raw: Raw | None, *, batch: int = 1) -> 
     )
 
 
-def see(
-    inputs: nn.Module, raw: Raw, path: Path, *, dtype: torch.dtype
-) -> Tensor | NormalisedInputs | GridInputs:
+def see(inputs: nn.Module, raw: Raw, path: Path, *, dtype: torch.dtype) -> Seen:
     """What all cross-attends of a forward pass look at, made once. Raises InputError."""
     if path == "factorised" and isinstance(inputs, GridElements) and isinstance(raw, Tensor):
         return inputs.grid_inputs(raw)

@@ -54,7 +54,7 @@ class Baseline(ABC):
 
     def flops(self) -> int:
         """Forward operations for one example, in the paper's convention, without computing any."""
-        return counted(self).flops
+        return self.elements_from.flops() + counted(self).flops
 
 
 class Counts(NamedTuple):
