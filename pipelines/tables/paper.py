@@ -54,10 +54,52 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What the paper says in words, without a number."""
+
+    claim: str
+    where: str
+    """`section 4.1`"""
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A printed plot: panel -> the values read off it by what was swept; None where it was not recovered."""
+
+    id: str
+    panels: Mapping[str, Mapping[float, float] | None]
+    status: Status
+    sources: tuple[str, ...]
+    uncertainty: float = 0.0
+    why: str = ""
+    """why values are missing"""
+
+    @property
+    def where(self) -> str:
+        return f"Figure {self.id.removeprefix('F')}"
+
+    def quote(self, panel: str, swept: float) -> Quoted:
+        """The value of a panel at one place of its axis, or that it is missing. Raises UnknownName."""
+        if panel not in self.panels:
+            raise UnknownName.among(f"panel in the paper's {self.where}", panel, self.panels)
+        values = self.panels[panel]
+        if values is None:
+            return Quoted(None, "not recovered", self.where, self.status, self.sources, self.why)
+        if swept not in values:
+            raise UnknownName(f"{self.where}, {panel}, has no {swept:g}: it has {sorted(values)}.")
+        note = f"Read off the plot, to ± {self.uncertainty:g}." if self.status == "digitised" else ""
+        value = values[swept]
+        return Quoted(value, f"{value:.1f}", self.where, self.status, self.sources, note)
+
+
+@dataclass(frozen=True)
 class PaperTable:
     """A printed table: columns, rows of plain values, and how they came to us."""
 
     id: str
+    where: str
+    """`Table 6`"""
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -77,7 +119,7 @@ class PaperTable:
         return Quoted(
             value=float(value) if isinstance(value, int | float) else None,
             text=remark.text if remark and remark.text else _printed(value, column),
-            where=f"Table {self.id.removeprefix('T')}",
+            where=self.where,
             status=self.status,
             sources=self.sources,
             note=remark.note if remark else "",
@@ -95,9 +137,12 @@ class PaperTable:
 
 @dataclass(frozen=True)
 class Paper:
-    """Everything the paper prints in tables, by table id (`T1` to `T7`, `T3b`)."""
+    """What the paper says: tables by id (`T1` to `T7`, `T3b`; `IO_T7` and `IO_T10` are its authors' later
+    runs of it), figures (`F5`, `F6`), and statements without a number (`A_optimizer`)."""
 
     tables: Mapping[str, PaperTable]
+    figures: Mapping[str, PaperFigure]
+    statements: Mapping[str, Statement]
     sources: Mapping[str, str]
 
     def table(self, identity: str) -> PaperTable:
@@ -105,6 +150,18 @@ class Paper:
         if identity not in self.tables:
             raise UnknownName.among("table in the paper's values", identity, self.tables)
         return self.tables[identity]
+
+    def figure(self, identity: str) -> PaperFigure:
+        """The figure of that id. Raises UnknownName."""
+        if identity not in self.figures:
+            raise UnknownName.among("figure in the paper's values", identity, self.figures)
+        return self.figures[identity]
+
+    def statement(self, identity: str) -> Statement:
+        """The statement of that id. Raises UnknownName."""
+        if identity not in self.statements:
+            raise UnknownName.among("statement in the paper's values", identity, self.statements)
+        return self.statements[identity]
 
     @classmethod
     def parse(cls, text: str) -> Paper:
@@ -119,10 +176,17 @@ class Paper:
             _refuse_unknown("remarks", item, frozenset({"table", "row", "column", "text", "note"}))
             fields = {name: value for name, value in item.items() if name != "table"}
             remarks.setdefault(item["table"], []).append(Remark(**fields))
-        tables = [_table(item, tuple(remarks.pop(item["id"], ())), sources) for item in data["tables"]]
+        printed = [*data["tables"], *map(_as_table, data["related_results_same_authors"])]
+        tables = [_table(item, tuple(remarks.pop(item["id"], ())), sources) for item in printed]
         if remarks:
             raise DataError(f"paper.yaml: remarks about {sorted(remarks)}, which are no tables of the paper.")
-        return cls(tables={table.id: table for table in tables}, sources=sources)
+        figures = [_figure(item) for item in data["figures"] if "panels" in item]
+        return cls(
+            tables={table.id: table for table in tables},
+            figures={figure.id: figure for figure in figures},
+            statements={item["id"]: _statement(item) for item in data["text_only_ablations"]},
+            sources=sources,
+        )
 
 
 @cache
@@ -134,6 +198,16 @@ def load() -> Paper:
 def quote(identity: str, column: str, **key: Any) -> Quoted:
     """One printed value: `quote("T7", "valid_top1", model="W/ weight sharing")`. Raises UnknownName."""
     return load().table(identity).quote(column, **key)
+
+
+def plotted(identity: str, panel: str, swept: float) -> Quoted:
+    """One value of a plot: `plotted("F5", "latent_index_dim", 256)`. Raises UnknownName."""
+    return load().figure(identity).quote(panel, swept)
+
+
+def said(identity: str) -> Statement:
+    """What the paper says in words: `said("A_optimizer")`. Raises UnknownName."""
+    return load().statement(identity)
 
 
 def _printed(value: Any, column: str) -> str:
@@ -162,6 +236,7 @@ def _table(item: Mapping[str, Any], remarks: tuple[Remark, ...], sources: Mappin
             )
     table = PaperTable(
         id=item["id"],
+        where=_where(item["id"], origin),
         caption=item["caption"],
         columns=tuple(item["columns"]),
         rows=tuple(tuple(row) for row in item["rows"]),
@@ -173,6 +248,41 @@ def _table(item: Mapping[str, Any], remarks: tuple[Remark, ...], sources: Mappin
     for remark in remarks:
         table.quote(remark.column, **remark.row)
     return table
+
+
+def _where(identity: str, origin: Mapping[str, Any]) -> str:
+    """`Table 6`, `section 4.2`, or `Perceiver IO, Table 7` for its authors' later runs."""
+    if "where" in origin:
+        return str(origin["where"])
+    return f"{'Perceiver IO, ' * identity.startswith('IO_')}Table {identity.removeprefix('IO_').removeprefix('T')}"
+
+
+def _as_table(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The later runs are listed in a shorter form."""
+    rest = {name: value for name, value in item.items() if name not in ("status", "sources", "setting")}
+    origin = {"status": item["status"], "sources": item["sources"]}
+    return rest | {"caption": item.get("setting", ""), "provenance": origin}
+
+
+def _figure(item: Mapping[str, Any]) -> PaperFigure:
+    origin = item["provenance"]
+    panels = {
+        name: dict(zip(panel["x"], panel["top1"], strict=True)) if panel["x"] else None
+        for name, panel in item["panels"].items()
+    }
+    return PaperFigure(
+        id=item["id"],
+        panels=panels,
+        status=origin["status"],
+        sources=tuple(origin["sources"]),
+        uncertainty=item.get("uncertainty", 0.0),
+        why=origin.get("why", ""),
+    )
+
+
+def _statement(item: Mapping[str, Any]) -> Statement:
+    where = str(item["where"])
+    return Statement(item["claim"], f"section {where}" if where[0].isdigit() else where, tuple(item["sources"]))
 
 
 def _refuse_unknown(where: str, data: Mapping[str, Any], known: frozenset[str]) -> None:
