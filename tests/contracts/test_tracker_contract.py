@@ -294,6 +294,26 @@ def test_more_values_than_fit_into_one_call_all_arrive(tracker: Tracker) -> None
     assert tracker.history(run.run_id, "train/loss") == [(step, float(step)) for step in range(2500)]
 
 
+def test_the_histories_of_many_runs_are_those_of_each(tracker: Tracker) -> None:
+    runs = [begin(tracker, toy_spec(seed=seed)).run_id for seed in range(3)]
+    for number, run in enumerate(runs[:2]):
+        tracker.log(run, [Scalar("a", 2, number + 0.5), Scalar("a", 1, math.inf), Scalar("b", 0, -0.0)])
+        tracker.log(run, [Scalar("a", 2, 99.0)])
+    found = tracker.histories(runs)
+    assert found[runs[1]] == {"a": [(1, math.inf), (2, 1.5)], "b": [(0, 0.0)]}
+    assert found[runs[0]]["a"] == tracker.history(runs[0], "a")
+    assert found.get(runs[2], {}) == {}
+
+
+def test_many_digests_are_found_as_one_is(tracker: Tracker) -> None:
+    specs = [toy_spec(seed=seed) for seed in range(30)]
+    for spec in specs:
+        begin(tracker, spec)
+    found = tracker.find([spec.digest for spec in specs] + ["0" * 12])
+    assert found.keys() == {spec.digest for spec in specs}
+    assert tracker.find([specs[7].digest]) == {specs[7].digest: found[specs[7].digest]}
+
+
 def test_runs_are_listed_by_parent_and_tag_without_the_parents(tracker: Tracker) -> None:
     parent = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
     inside = tracker.begin(toy_spec(), name="a", owner=ME, tags={"case": "it's"}, parent=parent.run_id)
@@ -411,3 +431,47 @@ def test_a_run_whose_claimant_died_before_it_was_marked_as_running_is_free(
     tracker._client.log_param(run.run_id, layout.claim(2), layout.claimed(dead_owner(), time.time() + 1))
     again = begin(tracker, toy_spec())
     assert (again.run_id, again.attempts) == (run.run_id, 3)
+
+
+def test_the_database_says_of_every_run_what_the_client_says(sqlite: str, tmp_path: Path) -> None:
+    from lab.tracking.mlflow import MlflowTracker
+
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    assert tracker._database is not None
+    parent = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
+    for seed, status in enumerate((Status.COMPLETE, Status.FAILED, Status.PRUNED, Status.RUNNING)):
+        run = tracker.begin(toy_spec(seed=seed), name="a", owner=ME, tags={"case": "x"}, parent=parent.run_id)
+        tracker.log(run.run_id, [Scalar("a", 1, math.nan), Scalar("b", 1, math.inf), Scalar("b", 2, 0.1)])
+        if status is not Status.RUNNING:
+            tracker.end(run.run_id, status, reason="" if status is Status.COMPLETE else "so")
+    tracker._client.delete_run(begin(tracker, toy_spec(seed=9)).run_id)
+    digests = [toy_spec(seed=seed).digest for seed in range(10)]
+    direct = tracker.find(digests), tracker.runs(), tracker.runs(parent=parent.run_id, tags={"case": "x"})
+    histories = sorted(tracker.histories([run.run_id for run in direct[1]]).items())
+    tracker._database = None
+    client = tracker.find(digests), tracker.runs(), tracker.runs(parent=parent.run_id, tags={"case": "x"})
+    assert repr(direct) == repr(client)  # as text, since no nan equals another
+    ids = [run.run_id for run in direct[1]]
+    assert repr(histories) == repr(sorted(tracker.histories(ids).items()))
+    assert len(direct[0]) == 4
+
+
+def test_a_database_of_another_schema_is_left_to_the_client(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.tracking.mlflow import MlflowTracker
+
+    monkeypatch.setattr("lab.tracking.database.SCHEMA", "another")
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    assert tracker._database is None
+    run = begin(tracker, toy_spec())
+    assert tracker.find([run.digest])[run.digest].run_id == run.run_id
+
+
+def test_reading_the_database_directly_can_write_nothing(sqlite: str, tmp_path: Path) -> None:
+    from lab.tracking import database
+    from lab.tracking.mlflow import MlflowTracker
+
+    MlflowTracker(settings_for(sqlite, tmp_path))
+    with database._connected(sqlite) as ask, pytest.raises(Exception, match="readonly"):
+        ask("DELETE FROM tags", {})

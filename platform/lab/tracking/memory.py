@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -124,6 +124,12 @@ class MemoryTracker:
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         return sorted((s.step, s.value) for s in self._history[run_id] if s.name == metric)
+
+    def histories(self, run_ids: Collection[str]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        return {
+            run_id: {name: self.history(run_id, name) for name in self._records[run_id].metrics}
+            for run_id in run_ids
+        }
 
     def reconcile(self) -> list[RunRecord]:
         with self._lock:

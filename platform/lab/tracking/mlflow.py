@@ -10,18 +10,21 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from lab.errors import RecordError, RunTaken, TrackingUnreachable
+from lab.errors import RecordError, TrackingUnreachable
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
-from lab.tracking import address, embedded, layout
-from lab.tracking.lease import expired, taken
-from lab.tracking.once import LAPSED, Seen, by_digest, standing
-from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
+from lab.tracking import address, database, embedded, layout
+from lab.tracking.claims import NOTHING, Claims, clause
+from lab.tracking.found import Found, found
+from lab.tracking.lease import expired
+from lab.tracking.once import LAPSED, Seen, by_digest
+from lab.tracking.tracker import RunRecord, Scalar, Status
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,21 +47,8 @@ METRICS_PER_CALL = 1000
 ENTRIES_PER_CALL = 100
 """parameters or tags"""
 RUNS_PER_PAGE = 1000
-
-
-class Found(NamedTuple):
-    """A run as it was read, with who holds it."""
-
-    record: RunRecord
-    lease: Lease
-    attempts: int
-    claimed: float
-    """when the last attempt was"""
-
-    def worked(self) -> dict[str, str]:
-        """The tag of what an attempt under way took: to its last sign of life where its owner is dead."""
-        end = self.lease.beat if expired(self.lease) else time.time()
-        return layout.worked(self.record.attempts, max(0.0, end - (self.record.since or end)))
+SEARCHES_AT_ONCE = 4
+"""of a server, which takes one digest at a time"""
 
 
 class MlflowTracker:
@@ -75,6 +65,8 @@ class MlflowTracker:
             self._client: Any = _Client(self.uri)
             served = self.uri.startswith("http")  # a server keeps files where it was told to
             self._experiment_id = self._open_experiment(None if served else settings.artifacts)
+        self._claims = Claims(self._client, self._experiment_id, self._pages, self._write)
+        self._database = database.behind(self.uri, self._experiment_id)
         self._seen: dict[str, Seen] = {}
         self._doubtful: dict[str, dict[tuple[str, int], int]] = {}
         """when values were first written that may have arrived: what a silent server still holds is then
@@ -93,27 +85,25 @@ class MlflowTracker:
         stored = layout.identity(spec) | layout.written(tags) | {layout.NAME: name}
         if parent is not None:
             stored[layout.PARENT] = parent
-        found = self._acquire(
-            layout.DIGEST, spec.digest, stored, f"{name} seed {spec.seed}", owner, again=False
-        )
-        if found.record.status is Status.RUNNING:
-            params = layout.parameters(spec)
-            self._write(found.record.run_id, params=[Param(path, value) for path, value in params.items()])
-        return found.record
+        return self._claims.acquire(
+            layout.DIGEST, spec.digest, stored, layout.parameters(spec),
+            title=f"{name} seed {spec.seed}", owner=owner, again=False,
+        ).record  # fmt: skip
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         stored = layout.written({"kind": kind, "scale": scale}) | {layout.NAME: name}
-        return self._acquire(
-            layout.GROUP, f"{kind}/{name}/{scale}", stored, f"{name} ({scale})", owner, again=True
-        ).record
+        return self._claims.acquire(
+            layout.GROUP, f"{kind}/{name}/{scale}", stored, {},
+            title=f"{name} ({scale})", owner=owner, again=True,
+        ).record  # fmt: skip
 
     def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
-        found = self._standing(layout.GROUP, f"{kind}/{name}/{scale}")
+        found = self._claims.standing(layout.GROUP, f"{kind}/{name}/{scale}")
         return found.record if found else None
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
         now = f"{time.time():.3f}"
-        running = self._search(_is(layout.OWNER, owner), "attributes.status = 'RUNNING'")
+        running = self._search(clause(layout.OWNER, owner), "attributes.status = 'RUNNING'")
         mine = {found.record.run_id for found in running if found.lease.owner == owner}
         for run_id in mine & (asked := set(run_ids)):
             self._client.set_tag(run_id, layout.BEAT, now)
@@ -155,14 +145,20 @@ class MlflowTracker:
 
     def find(self, digests: Iterable[str]) -> dict[str, RunRecord]:
         wanted = list(dict.fromkeys(digests))
-        return by_digest(f.record for digest in wanted for f in self._search(_is(layout.DIGEST, digest)))
+        if self._database is not None:
+            return by_digest(self._database.find(wanted))
+        with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
+            found = pool.map(lambda digest: self._search(clause(layout.DIGEST, digest)), wanted)
+            return by_digest(run.record for runs in found for run in runs)
 
     def runs(
         self, *, parent: str | None = None, tags: Mapping[str, str | None] | None = None
     ) -> list[RunRecord]:
-        clauses = [f"tags.`{layout.DIGEST}` != ''"]
-        clauses += [_is(layout.stored(name), value) for name, value in (tags or {}).items()]
-        clauses += [_is(layout.PARENT, parent)] if parent is not None else []
+        stored = {layout.stored(name): value for name, value in (tags or {}).items()}
+        if self._database is not None:
+            return self._database.runs(parent, stored)
+        clauses = [f"tags.`{layout.DIGEST}` != ''", *(clause(name, value) for name, value in stored.items())]
+        clauses += [clause(layout.PARENT, parent)] if parent is not None else []
         return [found.record for found in self._search(*clauses)]
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
@@ -173,12 +169,27 @@ class MlflowTracker:
             values.setdefault(entry.step, layout.restored(entry.value))
         return list(values.items())
 
+    def histories(self, run_ids: Collection[str]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        if self._database is not None:
+            return self._database.histories(run_ids)
+        with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
+            runs = pool.map(self._client.get_run, run_ids)
+            return {
+                r.info.run_id: {name: self.history(r.info.run_id, name) for name in r.data.metrics}
+                for r in runs
+            }
+
     def reconcile(self) -> list[RunRecord]:
-        running = self._search("attributes.status = 'RUNNING'", _is(layout.STATUS, Status.RUNNING))
+        running = self._search("attributes.status = 'RUNNING'", clause(layout.STATUS, Status.RUNNING))
         running += self._search(
             "attributes.status = 'RUNNING'", f"tags.`{layout.STATUS}` != '{Status.RUNNING}'"
         )
-        dead = [found.record.run_id for found in running if expired(found.lease)]
+        expired_ones = [found for found in running if expired(found.lease)]
+        dead = [
+            found.record.run_id
+            for found in expired_ones
+            if found.attempts or not self._claims.never_begun(found.record.run_id)
+        ]
         for run_id in dead:
             self.end(run_id, Status.STOPPED, reason="its process is gone")
         return [self._read(run_id).record for run_id in dead]
@@ -186,97 +197,24 @@ class MlflowTracker:
     def summary(self) -> Mapping[str, Any]:
         return {"tracking": address.shown(self.uri), "experiment": self.experiment, "open": "lab ui"}
 
-    def _acquire(
-        self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str, *, again: bool
-    ) -> Found:
-        """The one run whose tag `key` is `value`, under a lease of `owner`; `again`: even if it is
-        complete."""
-        for _ in range(10):
-            known = self._standing(key, value)
-            if known is not None and known.record.status is Status.COMPLETE and not again:
-                return known
-            if known is not None and layout.held(known.record, known.lease, known.claimed):
-                raise RunTaken(taken(known.record.name, known.lease.owner))
-            if known is not None:
-                run_id = self._take(known, owner, tags)
-            else:
-                run_id = self._create(key, value, tags, title, owner)
-            if run_id is not None:
-                return self._read(run_id)
-        raise RunTaken(f"{title}: other processes keep taking it, repeat this command.")
-
-    def _create(self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str) -> str | None:
-        """A new run that `owner` holds, or None where another process was first."""
-        now = time.time()
-        state = {key: value, layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: "1"}
-        lease = {layout.OWNER: owner, layout.BEAT: f"{now:.3f}"}
-        run = self._client.create_run(
-            self._experiment_id, start_time=int(now * 1000), tags={**tags, **state, **lease}, run_name=title
-        )
-        mine = run.info.run_id
-        rivals = [
-            r
-            for r in self._pages([_is(key, value)])
-            if r.info.run_id != mine and not layout.is_void(r.data.params)
-        ]
-        yields = any(
-            layout.must_yield(_age(run), _age(rival), rival.data.params) or not self._void(rival.info.run_id)
-            for rival in rivals
-        )
-        if not yields and self._write_once(mine, layout.claim(1), layout.claimed(owner, now)):
-            return str(mine)
-        self._client.delete_run(mine)
-        return None
-
-    def _void(self, run_id: str) -> bool:
-        """Take the first claim of a run so that it never counts; False if its maker has claimed it."""
-        done = self._write_once(run_id, layout.claim(1), layout.VOID)
-        return done or bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
-
-    def _take(self, known: Found, owner: str, tags: Mapping[str, str]) -> str | None:
-        """An unfinished or grown run for one more attempt, or None where another process was first."""
-        run_id, attempt, now = known.record.run_id, known.attempts + 1, time.time()
-        if not self._write_once(run_id, layout.claim(attempt), layout.claimed(owner, now)):
-            return None
-        state = {layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: str(attempt)}
-        state |= {layout.OWNER: owner, layout.BEAT: f"{now:.3f}"}
-        if known.record.status is Status.RUNNING:
-            state |= known.worked()
-        self._tag(run_id, layout.continued(self._client.get_run(run_id).data.tags, tags) | state)
-        self._client.update_run(run_id, status="RUNNING")
-        return run_id
-
-    def _standing(self, key: str, value: str) -> Found | None:
-        return min(self._search(_is(key, value)), key=lambda found: standing(found.record), default=None)
-
-    def _write_once(self, run_id: str, name: str, text: str) -> bool:
-        """Set a parameter that nobody else can set any more; False if somebody has."""
-        try:
-            self._client.log_param(run_id, name, text)
-        except TrackingUnreachable:
-            raise
-        except RecordError:
-            pass
-        return bool(self._client.get_run(run_id).data.params.get(name) == text)
-
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        self._write(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self._write(run_id, tags=tags)
 
     def _write(
         self,
         run_id: str,
         *,
         metrics: Sequence[Metric] = (),
-        params: Sequence[Param] = (),
-        tags: Sequence[RunTag] = (),
+        params: Mapping[str, str] = NOTHING,
+        tags: Mapping[str, str] = NOTHING,
     ) -> None:
-        """Several small things in as few calls as MLflow takes."""
+        """Several small things in as few calls as MLflow takes; the first parameters come first."""
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
-        for start in range(0, len(params), ENTRIES_PER_CALL):
-            self._client.log_batch(run_id, params=params[start : start + ENTRIES_PER_CALL])
-        for start in range(0, len(tags), ENTRIES_PER_CALL):
-            self._client.log_batch(run_id, tags=tags[start : start + ENTRIES_PER_CALL])
+        for some in batched([Param(*item) for item in params.items()]):
+            self._client.log_batch(run_id, params=some)
+        for some in batched([RunTag(*item) for item in tags.items()]):
+            self._client.log_batch(run_id, tags=some)
 
     def _seen_of(self, run_id: str) -> Seen:
         if run_id not in self._seen:
@@ -287,10 +225,10 @@ class MlflowTracker:
         return self._seen[run_id]
 
     def _read(self, run_id: str) -> Found:
-        return _found(self._client.get_run(run_id))
+        return found(self._client.get_run(run_id))
 
     def _search(self, *clauses: str) -> list[Found]:
-        return [_found(run) for run in self._pages(clauses) if not layout.is_void(run.data.params)]
+        return [found(run) for run in self._pages(clauses) if not layout.is_void(run.data.params)]
 
     def _pages(self, clauses: Sequence[str]) -> Iterator[Run]:
         token: str | None = None
@@ -372,25 +310,9 @@ def _be_quiet() -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def _found(run: Run) -> Found:
-    info, data = run.info, run.data
-    times = (info.start_time, info.end_time)
-    held = {"tags": data.tags, "params": data.params, "metrics": data.metrics}
-    record = layout.record_of(info.run_id, word=info.status, milliseconds=times, **held)
-    attempts, claimed = layout.attempts(data.params), layout.claimed_at(data.params)
-    return Found(record, layout.lease_of(data.tags, data.params), attempts, claimed)
-
-
-def _age(run: Run) -> tuple[float, str]:
-    return run.info.start_time, run.info.run_id
-
-
-def _is(name: str, value: str | None) -> str:
-    """The clause for a tag of that value, None for any."""
-    if value is None:
-        return f"tags.`{name}` LIKE '%'"
-    quote = '"' if "'" in value else "'"
-    return f"tags.`{name}` = {quote}{value}{quote}"
+def batched(entries: Sequence[Any]) -> list[Sequence[Any]]:
+    """In pieces that one call takes."""
+    return [entries[at : at + ENTRIES_PER_CALL] for at in range(0, len(entries), ENTRIES_PER_CALL)]
 
 
 def _as_uri(place: str | None) -> str | None:

@@ -13,7 +13,9 @@ from lab.settings import PATIENCE_SECONDS
 from lab.tracking.tracker import Tracker
 
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
-REPEATABLE = ("attach", "beat", "end", "find", "history", "log", "parent", "reconcile", "runs", "tag")
+REPEATABLE = (
+    "attach", "beat", "end", "find", "histories", "history", "log", "parent", "reconcile", "runs", "tag",
+)  # fmt: skip
 """what a tracker may be told twice; a run that is begun twice would be held by two"""
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -148,6 +148,10 @@ class Tracker(Protocol):
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         """(step, value) in order of step, one per step."""
+
+    def histories(self, run_ids: Collection[str]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        """Run -> metric -> its history, of all these runs at once. A run that measured nothing may be left
+        out."""
 
     def reconcile(self) -> list[RunRecord]:
         """Close as STOPPED every run whose lease has expired, and say which those were."""

@@ -1,0 +1,185 @@
+"""How one process of many takes a run: by a parameter that nobody can write twice.
+
+A call that got no answer may have arrived all the same. Whoever repeats it meets its own claim, or its own
+new run without one, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
+from lab.tracking import layout
+from lab.tracking.found import Found
+from lab.tracking.found import found as found_in
+from lab.tracking.lease import taken
+from lab.tracking.once import standing
+from lab.tracking.tracker import Status
+
+TRIES = 10
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Claims:
+    """client: of the tracker, with its faults told as ours · pages(clauses): the runs for which they hold,
+    oldest first · write(run_id, params=, tags=): in as few calls as it takes."""
+
+    def __init__(
+        self,
+        client: Any,
+        experiment_id: str,
+        pages: Callable[[Iterable[str]], Iterable[Any]],
+        write: Callable[..., None],
+    ) -> None:
+        self._client, self._experiment_id = client, experiment_id
+        self._pages, self._write = pages, write
+        self._unanswered: set[str] = set()
+        """what this process asked for and got no answer about"""
+
+    def acquire(
+        self,
+        key: str,
+        value: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, str],
+        *,
+        title: str,
+        owner: str,
+        again: bool,
+    ) -> Found:
+        """The one run whose tag `key` is `value`, under a lease of `owner`; `again`: even if it is complete.
+        params: written together with the claim. Raises RunTaken, and TrackingUnreachable, after which the
+        same call may be repeated."""
+        try:
+            found = self._acquire(key, value, tags, params, title, owner, again)
+        except TrackingUnreachable:
+            self._unanswered.add(value)
+            raise
+        self._unanswered.discard(value)
+        return found
+
+    def _acquire(
+        self,
+        key: str,
+        value: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, str],
+        title: str,
+        owner: str,
+        again: bool,
+    ) -> Found:
+        for _ in range(TRIES):
+            known = self.standing(key, value)
+            mine = known is not None and value in self._unanswered and known.lease.owner == owner
+            if known is not None and known.record.status is Status.COMPLETE and not again:
+                return known
+            if known is not None and not mine and layout.held(known.record, known.lease, known.claimed):
+                raise RunTaken(taken(known.record.name, known.lease.owner))
+            if known is None:
+                run = self._create(key, value, tags, title, owner)
+                took = self._first(run, key, value, params, owner)
+            elif mine and known.attempts == 0:
+                run = self._client.get_run(known.record.run_id)
+                took = self._first(run, key, value, params, owner)
+            else:
+                took = self._take(known, owner, tags, params, again=mine)
+            if took is not None:
+                return took
+        raise RunTaken(f"{title}: other processes keep taking it, repeat this command.")
+
+    def standing(self, key: str, value: str) -> Found | None:
+        """The run that stands for that value of the tag."""
+        runs = [run for run in self._pages([clause(key, value)]) if not layout.is_void(run.data.params)]
+        return min(map(found_in, runs), key=lambda found: standing(found.record), default=None)
+
+    def never_begun(self, run_id: str) -> bool:
+        """Delete a run that its maker did not live to claim: nothing was written to it. False where it was
+        claimed after all."""
+        if not self._void(run_id):
+            return False
+        self._client.delete_run(run_id)
+        return True
+
+    def _create(self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str) -> Any:
+        now = time.time()
+        state = {key: value, layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: "1"}
+        lease = {layout.OWNER: owner, layout.BEAT: f"{now:.3f}"}
+        return self._client.create_run(
+            self._experiment_id, start_time=int(now * 1000), tags={**tags, **state, **lease}, run_name=title
+        )
+
+    def _first(self, run: Any, key: str, value: str, params: Mapping[str, str], owner: str) -> Found | None:
+        """A new run with its first claim, or None where another process was first."""
+        mine = run.info.run_id
+        rivals = [
+            r
+            for r in self._pages([clause(key, value)])
+            if r.info.run_id != mine and not layout.is_void(r.data.params)
+        ]
+        yields = any(
+            layout.must_yield(_age(run), _age(rival), rival.data.params) or not self._void(rival.info.run_id)
+            for rival in rivals
+        )
+        if not yields and (found := self._claim(mine, 1, owner, params)) is not None:
+            for rival in rivals:
+                if rival.data.tags.get(layout.OWNER) == owner:  # made by a call that was sent twice
+                    self._client.delete_run(rival.info.run_id)
+            return found
+        self._client.delete_run(mine)
+        return None
+
+    def _void(self, run_id: str) -> bool:
+        """Take the first claim of a run so that it never counts; False if its maker has claimed it."""
+        if self._write_once(run_id, {layout.claim(1): layout.VOID}) is not None:
+            return True
+        return bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
+
+    def _take(
+        self, known: Found, owner: str, tags: Mapping[str, str], params: Mapping[str, str], *, again: bool
+    ) -> Found | None:
+        """An unfinished or grown run for one more attempt, or None where another process was first. again:
+        this process has claimed that attempt before, and heard nothing."""
+        run_id, attempt = known.record.run_id, known.attempts + (not again)
+        if not again and self._claim(run_id, attempt, owner, params) is None:
+            return None
+        state = {layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: str(attempt)}
+        state |= {layout.OWNER: owner, layout.BEAT: f"{time.time():.3f}"}
+        if known.record.status is Status.RUNNING and not again:
+            state |= known.worked()
+        held = self._client.get_run(run_id).data.tags
+        self._write(run_id, tags=layout.continued(held, tags) | state)
+        self._client.update_run(run_id, status="RUNNING")
+        return found_in(self._client.get_run(run_id))
+
+    def _claim(self, run_id: str, attempt: int, owner: str, params: Mapping[str, str]) -> Found | None:
+        """The run under the claim of `owner`, or None where somebody else has it."""
+        mine = {layout.claim(attempt): layout.claimed(owner, time.time())}
+        return self._write_once(run_id, mine, params)
+
+    def _write_once(
+        self, run_id: str, claim: Mapping[str, str], params: Mapping[str, str] = NOTHING
+    ) -> Found | None:
+        """Set a parameter that nobody else can set any more, and others with it; None if somebody has."""
+        try:
+            self._write(run_id, params={**claim, **params})
+        except TrackingUnreachable:
+            raise
+        except RecordError:
+            pass
+        run = self._client.get_run(run_id)
+        return found_in(run) if all(run.data.params.get(n) == text for n, text in claim.items()) else None
+
+
+def _age(run: Any) -> tuple[float, str]:
+    return run.info.start_time, run.info.run_id
+
+
+def clause(name: str, value: str | None) -> str:
+    """The filter for a tag of that value, None for any."""
+    if value is None:
+        return f"tags.`{name}` LIKE '%'"
+    quote = '"' if "'" in value else "'"
+    return f"tags.`{name}` = {quote}{value}{quote}"
