@@ -80,17 +80,17 @@ class PaperFigure:
         return f"Figure {self.id.removeprefix('F')}"
 
     def quote(self, panel: str, swept: float) -> Quoted:
-        """The value of a panel at one place of its axis, or that it is missing. Raises UnknownName."""
+        """The value of a panel at one place of its axis, `≈ 68.0` if it was read off the plot, or that it is
+        missing. Raises UnknownName."""
         if panel not in self.panels:
             raise UnknownName.among(f"panel in the paper's {self.where}", panel, self.panels)
         values = self.panels[panel]
         if values is None:
-            return Quoted(None, "not recovered", self.where, self.status, self.sources, self.why)
+            return Quoted(None, "not recovered", self.where, self.status, self.sources)
         if swept not in values:
             raise UnknownName(f"{self.where}, {panel}, has no {swept:g}: it has {sorted(values)}.")
-        note = f"Read off the plot, to ± {self.uncertainty:g}." if self.status == "digitised" else ""
-        value = values[swept]
-        return Quoted(value, f"{value:.1f}", self.where, self.status, self.sources, note)
+        read_off = "≈ " if self.status == "digitised" else ""
+        return Quoted(values[swept], f"{read_off}{values[swept]:.1f}", self.where, self.status, self.sources)
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,9 @@ def _where(identity: str, origin: Mapping[str, Any]) -> str:
     """`Table 6`, `section 4.2`, or `Perceiver IO, Table 7` for its authors' later runs."""
     if "where" in origin:
         return str(origin["where"])
-    return f"{'Perceiver IO, ' * identity.startswith('IO_')}Table {identity.removeprefix('IO_').removeprefix('T')}"
+    if identity.startswith("IO_T"):
+        return f"Perceiver IO, Table {identity.removeprefix('IO_T')}"
+    return f"Table {identity.removeprefix('T')}"
 
 
 def _as_table(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,8 +283,8 @@ def _figure(item: Mapping[str, Any]) -> PaperFigure:
 
 
 def _statement(item: Mapping[str, Any]) -> Statement:
-    where = str(item["where"])
-    return Statement(item["claim"], f"section {where}" if where[0].isdigit() else where, tuple(item["sources"]))
+    where = f"section {item['where']}" if item["where"][0].isdigit() else item["where"]
+    return Statement(item["claim"], where, tuple(item["sources"]))
 
 
 def _refuse_unknown(where: str, data: Mapping[str, Any], known: frozenset[str]) -> None:
