@@ -36,7 +36,7 @@ format: $(VENV)/.check ## Let ruff put everything in order
 .PHONY: lock
 lock: ## Refresh constraints.txt: newest versions that pyproject.toml allows, torch as pinned there
 	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
-	$(VENV).lock/bin/python -m pip install --quiet hatchling editables -e '.[test,check]'
+	$(VENV).lock/bin/python -m pip install --quiet hatchling editables -e '.[test,check,cluster]'
 	{ echo '# Every package of every environment. Refreshed by `make lock`, on the oldest Python that is supported.'; \
 	  $(VENV).lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//' | LC_ALL=C sort -f; } > constraints.txt
 	rm -rf $(VENV).lock
