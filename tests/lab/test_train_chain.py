@@ -37,10 +37,14 @@ def whole(tmp_path_factory) -> Chain:
     return go(tmp_path_factory.mktemp("whole"))
 
 
-def test_every_point_of_the_curve_and_every_evaluation_is_a_link(whole):
-    assert [(link.step, link.kind) for link in whole.links] == sorted(
-        [(step, "loss") for step in range(1, 71)] + [(35, "weights"), (70, "weights")]
-    )
+def test_every_point_of_the_curve_and_everything_of_an_evaluation_is_a_link(whole):
+    losses = [(step, "loss") for step in range(1, 71)]
+    assert [(link.step, link.kind) for link in whole.links if link.kind == "loss"] == losses
+    at = {step: [link.kind for link in whole.links if link.step == step] for step in (35, 70)}
+    assert at[35] == ["loss", "weights", "validation/loss", "validation/top1", "validation/top5"]
+    assert at[70][:2] == ["loss", "weights"]
+    assert {"validation/top1", "test/top1"} <= set(at[70])
+    assert len(whole.links) == 68 + len(at[35]) + len(at[70])
     assert {(link.epoch, link.start) for link in whole.links if link.step == 35} == {(5, 0)}
 
 
@@ -64,7 +68,18 @@ def test_the_losses_in_it_are_exact_and_the_weights_those_of_the_checkpoint(tmp_
     chain = go(tmp_path, on_event=look)
     assert {link.step: float.fromhex(link.value) for link in chain.links if link.kind == "loss"} == losses
     place = Path(CheckpointStore(str(tmp_path), SPEC.digest).address, "step-000000070", "model.safetensors")
-    assert chain.links[-1].value == hashlib.sha256(place.read_bytes()).hexdigest()
+    last = next(link.value for link in reversed(chain.links) if link.kind == "weights")
+    assert last == hashlib.sha256(place.read_bytes()).hexdigest()
+
+
+def test_what_was_measured_is_in_it_to_the_last_bit_under_its_name_on_record(tmp_path):
+    sink = Ledger()
+    train(SPEC, data_root="", storage=str(tmp_path), sink=sink)
+    chain = Chain.read(sink.files["chain.json"])
+    splits = ("train/", "validation/", "test/")
+    recorded = {key: value for key, value in sink.values.items() if key[0].startswith(splits)}
+    assert chain.measured() == recorded
+    assert ("test/top1", 70) in recorded
 
 
 @pytest.mark.parametrize("stops", [(1,), (35, 36), (12, 69)], ids=str)

@@ -1,11 +1,11 @@
 """A chain of hashes over what a run went through: whoever repeats the run can compare, link by link.
 
-Every point of the loss curve is a link, with the exact mean loss since the last one, and so is every
-evaluation, with the sha256 of the weights that were evaluated (that of `model.safetensors` in a checkpoint of
-the same step). Each names the place in the data that follows it, and hashes all of this with the link before.
-When checkpoints were written, and how often the run was interrupted, leaves no trace in it. Bits are the same
-on the same number of workers and the same kind of device, with the same libraries: the file that is kept
-with a run says which those were.
+Every point of the loss curve is a link, with the exact mean loss since the last one; so is every set of
+weights that was evaluated, with its sha256 (that of `model.safetensors` in a checkpoint of the same step),
+and every value that was measured with them. Each names the place in the data that follows it, and hashes all
+of this with the link before. When checkpoints were written, and how often the run was interrupted, leaves no
+trace in it. Bits are the same on the same number of workers and the same kind of device, with the same
+libraries: the file that is kept with a run says which those were.
 """
 
 from __future__ import annotations
@@ -14,30 +14,34 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from itertools import takewhile
+from typing import Any, Self
 
 from lab.errors import RecordError
 
 FILE, TAG = "chain.json", "chain"
 """what is kept with a run: the links, and the hash of the last one"""
+CURVE = "train/loss"
+"""the metric whose points are the links of losses"""
 
-Kind = Literal["loss", "weights"]
+LOSS, WEIGHTS = "loss", "weights"
+"""what a link is of; any other kind is the name of a metric, `test/top1`"""
 
 
 @dataclass(frozen=True)
 class Link:
-    """kind, value: `loss` with its float in hexadecimal, `weights` with their sha256 · (epoch, start): which
-    batch follows · hash: of all this and of the link before"""
+    """kind, value: `weights` with their sha256, `loss` or a metric with its float in hexadecimal · (epoch,
+    start): which batch follows · hash: of all this and of the link before"""
 
     step: int
     epoch: int
     start: int
-    kind: Kind
+    kind: str
     value: str
     hash: str
 
     @classmethod
-    def after(cls, before: str, step: int, cursor: tuple[int, int], kind: Kind, value: str) -> Self:
+    def after(cls, before: str, step: int, cursor: tuple[int, int], kind: str, value: str) -> Self:
         return cls(step, *cursor, kind, value, _hashed(before, step, *cursor, kind, value))
 
     def follows(self, before: str) -> bool:
@@ -62,12 +66,20 @@ class Chain:
         """The hash that stands for everything so far."""
         return self.links[-1].hash if self.links else self.genesis
 
-    def add(self, step: int, cursor: tuple[int, int], kind: Kind, value: float | str) -> None:
+    def add(self, step: int, cursor: tuple[int, int], kind: str, value: float | str) -> None:
         """What is there already, because a finished run is measured again, is not added again."""
-        text = float(value).hex() if kind == "loss" else str(value)
-        if self.links and (self.links[-1].step, self.links[-1].kind) == (step, kind):
-            return
-        self.links.append(Link.after(self.head, step, cursor, kind, text))
+        text = value if isinstance(value, str) else float(value).hex()
+        same_step = takewhile(lambda link: link.step == step, reversed(self.links))
+        if not any(link.kind == kind for link in same_step):
+            self.links.append(Link.after(self.head, step, cursor, kind, text))
+
+    def measured(self) -> dict[tuple[str, int], float]:
+        """(metric, step) -> the value that was hashed, under the metrics' names on record."""
+        return {
+            (CURVE if link.kind == LOSS else link.kind, link.step): float.fromhex(link.value)
+            for link in self.links
+            if link.kind != WEIGHTS
+        }
 
     def notes(self) -> list[list[Any]]:
         """The links as JSON, for a checkpoint."""
@@ -127,7 +139,7 @@ def parting(one: Chain, other: Chain) -> str | None:
 
 
 def _told(link: Link) -> str:
-    return repr(float.fromhex(link.value)) if link.kind == "loss" else link.value[:12]
+    return link.value[:12] if link.kind == WEIGHTS else repr(float.fromhex(link.value))
 
 
 def _hashed(*parts: object) -> str:

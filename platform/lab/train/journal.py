@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lab.tracking.tracker import Scalar
-from lab.train.chain import Chain
+from lab.train.chain import CURVE, LOSS, WEIGHTS, Chain
 from lab.train.loop import Evaluated, Event, Stepped
 from lab.train.pace import Pace
 from lab.train.plan import Plan
@@ -46,7 +46,7 @@ class Journal:
 
     def weigh(self, step: int, weights: str) -> None:
         """Add the sha256 of the weights that were evaluated after `step` steps to the chain."""
-        self.chain.add(step, self.plan.cursor(step), "weights", weights)
+        self.chain.add(step, self.plan.cursor(step), WEIGHTS, weights)
 
     def enter(self, event: Event) -> list[Scalar]:
         """The scalars to record because of `event`."""
@@ -56,13 +56,15 @@ class Journal:
                 self._pace.enter(event)
                 self._loss, self._steps = self._loss + loss, self._steps + 1
                 if self.plan.logs(step):
-                    values["train/loss"] = float(self._loss) / self._steps
-                    self.chain.add(step, self.plan.cursor(step), "loss", values["train/loss"])
+                    values[CURVE] = float(self._loss) / self._steps
+                    self.chain.add(step, self.plan.cursor(step), LOSS, values[CURVE])
                     values["lr"] = learning_rate
                     values |= self._pace.values()
                     self._loss, self._steps = 0.0, 0
-            case Evaluated(_, metrics):
+            case Evaluated(step, metrics):
                 values.update(metrics)
+                for name, value in sorted(metrics.items()):
+                    self.chain.add(step, self.plan.cursor(step), name, value)
         if not isinstance(event, Stepped):
             self._pace.pause()
         self.metrics |= values
