@@ -2,8 +2,8 @@
 
     python -m benchmarks.overhead [--workers 2] [--steps 300]
 
-Both loops are in the same processes and take turns step by step, so that what else the machine does meets
-both. The whole of `lab.train.run.train` is measured: events, journal, pace, the chain of hashes, checkpoints.
+Both loops are in the same processes, with the same optimizer, and take turns step by step, so that what else
+the machine does meets both. The whole of `lab.train.run.train` is measured: events, journal, pace, the chain of hashes, checkpoints.
 The record is written by another process, as it always is. Clock: the median of the steps. Thread: processor
 seconds from the first step to the last of the thread that trains, what it stops for checkpoints included.
 Process: with what writes them beside the steps, which a bare loop leaves undone.
@@ -30,6 +30,7 @@ from torch import nn
 
 from benchmarks.measure import machine
 from lab import AdamW, Batch, Constant, Epochs, Evaluation, ExperimentSpec, Shard, Steps
+from lab.optim.build import build
 from lab.tracking.tracker import Scalar
 from lab.train.group import Group
 from lab.train.loop import Event, Stepped
@@ -74,7 +75,7 @@ class Noise:
 
     width: int = 640
     steps: int = 300
-    examples: int = 192
+    examples: int = 320
 
     name = "noise"
     num_classes = 10
@@ -128,7 +129,7 @@ class Turns:
     def __init__(self, spec: ExperimentSpec, group: Group) -> None:
         torch.manual_seed(spec.seed)
         self.model = group.wrap(spec.model.build())
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
+        self.optimizer = build(spec.optimizer, self.model)
         self.batches = spec.data.open("").batches(
             "train", batch_size=spec.batch_size, seed=0, epoch=0, shard=group.shard
         )

@@ -25,7 +25,8 @@ def build(choice: config.Optimizer, model: nn.Module) -> Optimizer:
         case config.Lamb():
             return LambOptimizer(groups, lr=choice.lr, betas=(choice.beta1, choice.beta2), eps=choice.eps)
         case config.AdamW():
-            return torch.optim.AdamW(groups, lr=choice.lr, betas=(choice.beta1, choice.beta2), eps=choice.eps)
+            betas = (choice.beta1, choice.beta2)
+            return torch.optim.AdamW(groups, lr=choice.lr, betas=betas, eps=choice.eps, fused=True)
         case config.Sgd():
             return torch.optim.SGD(
                 groups, lr=choice.lr, momentum=choice.momentum, nesterov=choice.momentum > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -83,9 +83,19 @@ class Group:
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a tensor over the group."""
-        if self.world > 1:
-            dist.all_reduce(value)
-        return value
+        return self.totalling(value)()
+
+    def totalling(self, value: Tensor) -> Callable[[], Tensor]:
+        """Begin to sum a tensor over the group and go on with other work; what is returned waits for the
+        sum."""
+        sending = dist.all_reduce(value, async_op=True) if self.world > 1 else None
+
+        def summed() -> Tensor:
+            if sending is not None:
+                sending.wait()
+            return value
+
+        return summed
 
     def all_reduce_sums(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
         """Named 0-d sums over the group in float64, where counts up to 2^53 are exact. One collective for
@@ -110,12 +120,13 @@ class Group:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
 
-    def anyone_each(self, *flags: bool) -> tuple[bool, ...]:
-        """Of each question whether anybody says yes. One collective for all."""
+    def asking_each(self, *flags: bool) -> Callable[[], tuple[bool, ...]]:
+        """Begin to ask, and go on; what is returned waits for the answers: of each question whether anybody
+        says yes. One collective for all."""
         if self.world == 1:
-            return flags
-        said = self.total(torch.tensor([float(flag) for flag in flags], device=self.device))
-        return tuple(count > 0 for count in said.tolist())
+            return lambda: flags
+        said = self.totalling(torch.tensor([float(flag) for flag in flags], device=self.device))
+        return lambda: tuple(count > 0 for count in said().tolist())
 
     def least(self, number: int) -> int:
         """The smallest of everybody's numbers."""

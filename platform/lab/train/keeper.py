@@ -58,6 +58,8 @@ class Keeper:
     safe: int | None = None
     """the last step that is known to be written"""
     _host: HostCopies = field(default_factory=HostCopies)
+    _before: Callable[[], tuple[bool, ...]] | None = None
+    """what several workers asked one another when this was last due: the answers have come beside a step"""
 
     def __post_init__(self) -> None:
         self.writer = Writer(self.store, self.sink)
@@ -155,7 +157,8 @@ class Keeper:
         return self._looks(step) and self.group.anyone(due and self.group.leads)
 
     def _asked_to_stop(self, step: int) -> bool:
-        """Together, so that all stop after the same step; not every time where asking stalls the device.
+        """Together, so that all stop after the same step, of several workers the one after that in which
+        somebody was asked to; not every time where asking stalls the device.
 
         Now and then, by rank 0's clock, all ask too whether a machine is about to go: from that notice on
         every step is written, and what is lost with the machine is less than one step.
@@ -163,7 +166,9 @@ class Keeper:
         if not self._looks(step):
             return False
         ask = self.group.leads and monotonic() - self.asked >= ASK_SECONDS
-        stop, ask = self.group.anyone_each(self.should_stop(), ask)
+        asked = self.group.asking_each(self.should_stop(), ask)
+        stop, ask = (self._before or asked)()
+        self._before = asked if self.group.world > 1 else None
         if ask:
             self.asked = monotonic()
             if self.leaving() and self.every:

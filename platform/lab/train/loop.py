@@ -27,7 +27,8 @@ from lab.train.sharding import spread
 from lab.train.state import Training
 
 LOOK_EVERY = 20
-"""steps between two looks at the loss where looking makes the host wait for the device"""
+"""steps between two looks at what takes time to look at: the loss, where the host waits for the device, and
+what the exchange of gradients costs"""
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,16 @@ def events(
     first = next(batches)
     size = micro_batch(execution, training, first, plan, group)
     compiled: nn.Module = torch.compile(training.model) if execution.compile else training.model  # type: ignore[assignment]
-    model = group.wrap(compiled)
+    model, talked = group.wrap(compiled), 0.0
     for batch, waited in timed(chain([first], batches)):
         seed_step(plan.spec.seed, training.step, group)
         loss = optimize(model, training, batch, plan, group, size=size)
         splits = plan.splits(training.step)
         if group.device.type == "cpu" or splits or training.step % LOOK_EVERY == 0:
             require_finite(loss, training.step, plan.spec)
-        rate, talked = plan.learning_rate(training.step - 1), group.seconds_of_talk(model)
+        if training.step % LOOK_EVERY == 0:
+            talked = group.seconds_of_talk(model)
+        rate = plan.learning_rate(training.step - 1)
         yield Stepped(training.step, plan.total_steps, loss, rate, waited, talked)
         if splits:
             yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
@@ -171,11 +174,12 @@ def optimize(
     for number, part in enumerate(parts, start=1):
         with group.speaking(model, number == len(parts)):
             loss += accumulate(model, to_device(part, group.device), spec, group)
+    total = group.totalling(loss)
     if spec.clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), spec.clip)
     training.optimizer.step()
     training.step += 1
-    return group.total(loss)
+    return total()
 
 
 def accumulate(model: nn.Module, batch: Batch, spec: ExperimentSpec, group: Group) -> Tensor:

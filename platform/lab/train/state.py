@@ -84,8 +84,9 @@ class Training:
         for full_name, value in checkpoint.optimizer.items():
             name, _, key = full_name.rpartition(".")
             weight = weights[name]
-            # torch keeps the count of steps on the CPU, wherever the weight is.
-            self.optimizer.state[weight][key] = value if key == "step" else part_of(value, weight)
+            # The count of steps is a number beside each weight, whole wherever that is.
+            here = value.to(weight.device) if key == "step" else part_of(value, weight)
+            self.optimizer.state[weight][key] = here
         for group, numbers in zip(self.optimizer.param_groups, checkpoint.notes["optimizer"], strict=True):
             group.update(numbers)
         self.step = checkpoint.step
