@@ -85,8 +85,8 @@ class Training:
             name, _, key = full_name.rpartition(".")
             weight = weights[name]
             # The count of steps is a number beside each weight, whole wherever that is.
-            here = value.to(weight.device) if key == "step" else part_of(value, weight)
-            self.optimizer.state[weight][key] = here
+            local = value.to(weight.device) if key == "step" else part_of(value, weight)
+            self.optimizer.state[weight][key] = local
         for group, numbers in zip(self.optimizer.param_groups, checkpoint.notes["optimizer"], strict=True):
             group.update(numbers)
         self.step = checkpoint.step
