@@ -4,9 +4,9 @@
 
 Both loops are in the same processes, with the same optimizer, and take turns step by step, so that what else
 the machine does meets both. The whole of `lab.train.run.train` is measured: events, journal, pace, the chain
-of hashes, checkpoints. The record is written by another process, as it always is. Clock: the median of the steps. Thread: processor
-seconds from the first step to the last of the thread that trains, what it stops for checkpoints included.
-Process: with what writes them beside the steps, which a bare loop leaves undone.
+of hashes, checkpoints. The record is written by another process, as it always is. Clock: the median of the
+steps. Thread: processor seconds from the first step to the last of the thread that trains, what it stops for
+checkpoints included. Process: with what writes them beside the steps, which a bare loop leaves undone.
 """
 
 from __future__ import annotations
