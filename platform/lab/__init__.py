@@ -7,9 +7,22 @@ from lab.durations import Duration, Epochs, Steps
 from lab.errors import LabError
 from lab.optim.config import AdamW, Constant, CosineAfter, Lamb, Sgd, StepDecay
 from lab.resources import Resources
+from lab.search import (
+    Asha,
+    Confirm,
+    GaussianProcess,
+    Grid,
+    Hyperband,
+    Median,
+    Nsga2,
+    QuasiRandom,
+    Random,
+    Suggest,
+    Tpe,
+)
 from lab.settings import Settings
 from lab.spec import Batch, Dataset, Evaluation, ExperimentSpec, Model, Shape, Shard, Source
-from lab.sweep import Ablation, Asha, Case, Scale, Search, Suggest, grid
+from lab.sweep import Ablation, Case, Scale, Search, grid
 from lab.tagging import Tagging
 from lab.tasks import Classification, Task
 
@@ -20,6 +33,7 @@ __all__ = [
     "Batch",
     "Case",
     "Classification",
+    "Confirm",
     "Constant",
     "CosineAfter",
     "Dataset",
@@ -27,9 +41,16 @@ __all__ = [
     "Epochs",
     "Evaluation",
     "ExperimentSpec",
+    "GaussianProcess",
+    "Grid",
+    "Hyperband",
     "LabError",
     "Lamb",
+    "Median",
     "Model",
+    "Nsga2",
+    "QuasiRandom",
+    "Random",
     "Resources",
     "Scale",
     "Search",
@@ -43,5 +64,6 @@ __all__ = [
     "Suggest",
     "Tagging",
     "Task",
+    "Tpe",
     "grid",
 ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from lab.agenda import Agenda, Job, SearchAgenda
+from lab.agenda import Agenda, Job
 from lab.errors import RecordError, RunError, RunTaken
 from lab.origin import origin, require_same_data
 from lab.resources import Resources
+from lab.search.agenda import SearchAgenda
 from lab.settings import Settings
 from lab.sweep import Search, Sweep
 from lab.tally import Tally, told
@@ -63,9 +64,12 @@ class Drive:
         settings: Settings,
         tracker: Tracker,
         say: Say,
+        needed: Container[str] = frozenset(),
     ) -> None:
+        """needed: digests that are trained to their end, whatever prunes the others."""
         self.sweep, self.agenda, self.parent = sweep, agenda, parent
         self.resources, self.settings, self.tracker, self.say = resources, settings, tracker, say
+        self.needed = needed
         search = sweep if isinstance(sweep, Search) else None
         self.objective = search.objective if search else OBJECTIVE
         self.tally = Tally(agenda.total, self.objective, search.direction if search else "maximize")
@@ -135,8 +139,12 @@ class Drive:
             self.tally.running = len(self._running)
             pruning = isinstance(self.sweep, Search) and self.sweep.pruning is not None
             objective = self.objective if pruning else None
-            return Work(job.spec, self.recorder.sink(run.run_id), self.resources, self.settings, objective)
-        return None if self._elsewhere and not self.stopped else NO_MORE
+            spared = job.spec.digest in self.needed or not job.ranks
+            return Work(
+                job.spec, self.recorder.sink(run.run_id), self.resources, self.settings, objective, spared
+            )
+        later = self._elsewhere or (self._running and self.agenda.waits)
+        return None if later and not self.stopped else NO_MORE
 
     def attach(self, recorder: Holder, concurrent: int) -> None:
         """Give what is needed to train: a recorder, and how many runs go on at a time."""
@@ -190,12 +198,12 @@ class Drive:
 
     def _from_agenda(self) -> Job | None:
         job = self.agenda.next()
-        self.tally.refused = len(self.agenda.refused())
+        self.tally.refused, self.tally.total = len(self.agenda.refused()), self.agenda.total
         return job
 
     def _settle(self, job: Job, run: RunRecord, seconds: float | None) -> None:
         self.runs[run.digest] = run
-        self.tally.add(run, seconds)
+        self.tally.add(run, seconds, ranks=job.ranks)
         self.agenda.settle(job, run)
 
     def _settled_on_record(self, job: Job) -> bool:

@@ -4,15 +4,16 @@ resume."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
-from lab.agenda import AblationAgenda, Agenda, SearchAgenda
+from lab.agenda import AblationAgenda, Agenda
 from lab.drive import Drive, Say
 from lab.errors import Interrupted, RecordError, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.resources import Resources
+from lab.search.agenda import SearchAgenda
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.sweep import Search, Sweep
@@ -68,12 +69,18 @@ def run_one(
 
 
 def run_sweep(
-    sweep: Sweep, *, resources: Resources, settings: Settings, tracker: Tracker, progress: Say = print
+    sweep: Sweep,
+    *,
+    resources: Resources,
+    settings: Settings,
+    tracker: Tracker,
+    progress: Say = print,
+    needed: Container[str] = frozenset(),
 ) -> list[RunRecord]:
     """Run what is missing of a sweep; return the runs of all its jobs, as they were settled.
 
     Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one
-    line per run that ends.
+    line per run that ends · needed: digests that no search prunes.
 
     Raises DataChanged before anything is trained where a run on record was made from other data than are
     prepared now, RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
@@ -87,8 +94,9 @@ def run_sweep(
         SearchAgenda(sweep, tracker, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
     )
     drive = Drive(
-        sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress
-    )
+        sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress,
+        needed=needed,
+    )  # fmt: skip
     with closing(drive):
         drive.require_same_data()
         if drive.anything_left():

@@ -6,15 +6,22 @@ parameter, the MLflow parameter and the table column."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from functools import cached_property
+from typing import Any, Literal
 
+from lab import codec
 from lab.errors import SpecError, UnknownName
+from lab.search.combinations import combinations, shuffled
+from lab.search.confirm import Confirm
+from lab.search.pruning import Pruning
+from lab.search.samplers import GaussianProcess, Grid, Sampler, Tpe
+from lab.search.space import Asking, Changes, Suggest, changes, first
 from lab.spec import ExperimentSpec
-
-Changes = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,26 +99,8 @@ class Scale:
         return self.shrink(spec)
 
 
-class Suggest(Protocol):
-    """What a search space asks of a sampler. Names are dotted paths of the specification."""
-
-    def choice(self, name: str, options: Sequence[Any]) -> Any:
-        """One of the options."""
-
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """An integer in [low, high]."""
-
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number in [low, high]."""
-
-
-@dataclass(frozen=True)
-class Asha:
-    """Asynchronous successive halving over evaluations: after `grace` of them only the best 1/`reduction` go
-    on."""
-
-    grace: int = 1
-    reduction: int = 3
+COUNTS = ("flops", "parameters")
+"""costs that follow from the model"""
 
 
 @dataclass(frozen=True)
@@ -120,7 +109,9 @@ class Search:
     rest.
 
     space: suggestions -> changes, run anew for every trial, so that one choice may decide which others are
-    asked."""
+    asked · costs: what is kept small beside the objective, for a front and no single best: `flops` or
+    `parameters` of the model, or a metric as `pace/peak_memory_bytes` · warm: sweeps whose finished runs it
+    begins with, as if it had tried them · confirm: what is run on fresh seeds when all trials have ended"""
 
     name: str
     scale: str
@@ -129,13 +120,61 @@ class Search:
     objective: str = "validation/top1"
     direction: Literal["maximize", "minimize"] = "maximize"
     trials: int = 12
-    sampler: Literal["tpe", "random", "quasi-random", "gp"] = "tpe"
-    pruning: Asha | None = None
+    sampler: Sampler = Tpe()
+    pruning: Pruning | None = None
     seed: int = 0
+    costs: tuple[str, ...] = ()
+    warm: tuple[str, ...] = ()
+    confirm: Confirm | None = None
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise SpecError(f"{self.name}: trials must be 1 or more, got {self.trials}.")
+        for cost in self.costs:
+            if cost not in COUNTS and "/" not in cost:
+                raise UnknownName.among("cost", cost, COUNTS, hint=" A metric has a slash in its name.")
+        if self.costs and self.pruning:
+            raise SpecError(
+                f"{self.name}: a search for a front cannot be pruned, since pruning judges by one value: "
+                "leave out pruning or costs."
+            )
+        if self.costs and isinstance(self.sampler, GaussianProcess) and len(self.costs) > 3:
+            raise SpecError(f"{self.name}: a Gaussian process takes up to 3 costs, got {len(self.costs)}.")
+        if self.confirm and self.base.seed in self.confirm.seeds:
+            raise SpecError(
+                f"{self.name}: seed {self.base.seed} is what the search chooses by: confirm with others."
+            )
+        changes(self.space, self.base, Asking(self.base, first))
+
+    @property
+    def directions(self) -> list[str]:
+        """Of the objective and of every cost."""
+        return [self.direction, *("minimize" for _ in self.costs)]
+
+    @cached_property
+    def combinations(self) -> tuple[Mapping[str, Any], ...]:
+        """What a grid tries, in its order. Raises SpecError for a space too large."""
+        points = self.sampler.points if isinstance(self.sampler, Grid) else Grid().points
+        return shuffled(combinations(self.space, self.base, points), self.seed)
+
+    @property
+    def total(self) -> int:
+        """The trials that there will be: a grid ends when it is through."""
+        return min(self.trials, len(self.combinations)) if isinstance(self.sampler, Grid) else self.trials
+
+    @property
+    def settings(self) -> str:
+        """All that its suggestions depend on besides its space and what it has seen, as canonical JSON."""
+        said = {name: codec.encode(getattr(self, name)) for name in ("sampler", "seed", "objective")}
+        said |= {"base": self.base.digest, "directions": self.directions}
+        said |= {"costs": [*self.costs], "warm": [*self.warm]}
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def identity(self) -> str:
+        """Names its sequence of suggestions: 12 hex digits. With another base, sampler or seed it is begun
+        anew, and what both have tried is trained once."""
+        return hashlib.sha256(self.settings.encode()).hexdigest()[:12]
 
 
 Sweep = Ablation | Search

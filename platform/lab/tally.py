@@ -34,8 +34,9 @@ class Tally:
         """Jobs that need nothing any more."""
         return self.complete + self.pruned + self.failed + self.refused
 
-    def add(self, run: RunRecord, seconds: float | None) -> None:
-        """Count a job that ended. seconds: what it took now, None for one that was on record."""
+    def add(self, run: RunRecord, seconds: float | None, *, ranks: bool = True) -> None:
+        """Count a job that ended. seconds: what it took now, None for one that was on record · ranks: whether
+        it may be the best."""
         name = run.status.value
         setattr(self, name, getattr(self, name) + 1)
         if seconds is None:
@@ -43,7 +44,7 @@ class Tally:
         elif run.status is not Status.STOPPED:
             self.seconds.append(seconds)
         value = run.metrics.get(self.objective)
-        if run.status is Status.COMPLETE and value is not None and self._better(value):
+        if ranks and run.status is Status.COMPLETE and value is not None and self._better(value):
             self.best, self.best_run = value, run.run_id
 
     def line(self) -> str:

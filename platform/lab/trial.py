@@ -29,13 +29,15 @@ class StoppableSink(Sink, Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Work:
-    """What a trial is told. objective: reported after each evaluation where a scheduler wants to know."""
+    """What a trial is told. objective: reported after each evaluation where a scheduler wants to know ·
+    spared: only at its end, so that no scheduler ends it before"""
 
     spec: ExperimentSpec
     sink: StoppableSink
     resources: Resources
     settings: Settings
     objective: str | None
+    spared: bool = False
 
     def __repr__(self) -> str:  # names are made of this
         return self.spec.digest
@@ -118,7 +120,7 @@ class Reporter:
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Whether to go on. The end of a run is not reported here: nothing is left to decide."""
         value = metrics.get(self.work.objective or "")
-        if value is None or self.pruned or step >= self.calendar[1]:
+        if value is None or self.pruned or self.work.spared or step >= self.calendar[1]:
             return not self.pruned
         self.work.sink.flush()  # what a decision rests on is on record before it
         try:

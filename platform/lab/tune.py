@@ -15,10 +15,11 @@ from typing import Any
 from lab import cluster  # before Ray: it says what Ray reads when it is imported
 
 from ray import tune  # isort: skip
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
 from lab.drive import NO_MORE, Drive
+from lab.search.pruning import Asha, Hyperband, Median
 from lab.sweep import Search, Sweep
 from lab.tracking.tracker import Status
 from lab.trial import EVALUATION, run
@@ -66,13 +67,22 @@ def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
 def _scheduler(sweep: Sweep) -> Any:
     if not isinstance(sweep, Search) or sweep.pruning is None:
         return FIFOScheduler()
+    judged = {
+        "time_attr": EVALUATION,
+        "metric": sweep.objective,
+        "mode": "max" if sweep.direction == "maximize" else "min",
+    }
+    match sweep.pruning:
+        case Median(grace, others):
+            return MedianStoppingRule(
+                **judged, grace_period=grace, min_samples_required=others, hard_stop=True
+            )
+        case Asha(grace, reduction):
+            brackets = 1
+        case Hyperband(grace, reduction, brackets):
+            pass
     return AsyncHyperBandScheduler(
-        time_attr=EVALUATION,
-        metric=sweep.objective,
-        mode="max" if sweep.direction == "maximize" else "min",
-        grace_period=sweep.pruning.grace,
-        reduction_factor=sweep.pruning.reduction,
-        max_t=10**9,
+        **judged, grace_period=grace, reduction_factor=reduction, brackets=brackets, max_t=10**9
     )
 
 

@@ -32,7 +32,7 @@ class Space:
             "model.num_latents": suggest.choice("model.num_latents", _around(base.num_latents)),
             "model.latent_channels": suggest.choice("model.latent_channels", _around(base.latent_channels)),
             "model.blocks": blocks,
-            "model.cross_attends": suggest.choice(f"model.cross_attends|{blocks}", divisors),
+            "model.cross_attends": suggest.choice("model.cross_attends", divisors, given=blocks),
             "model.inputs.positions.bands": suggest.integer("model.inputs.positions.bands", 1, 2 * bands),
         }
         if blocks > 1:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from lab import Ablation, Case, Resources, Search, Settings, Suggest
-from lab.agenda import AblationAgenda, SearchAgenda
+from lab.agenda import AblationAgenda
 from lab.drive import NO_MORE, Drive
 from lab.errors import DataChanged, RunTaken
 from lab.origin import origin, require_same_data
-from lab.study import Trial, replay
+from lab.search.agenda import SearchAgenda
+from lab.search.replay import replay
+from lab.search.trial import Trial
 from lab.sweep import Sweep
 from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
@@ -240,7 +242,7 @@ def test_two_trials_with_one_experiment_at_the_same_time_share_one_run(command: 
     found = sweep_of("search", cases=3)
     assert isinstance(found, Search)
     drive, recorder = command.drive(
-        replace(found, space=lambda suggest: {"batch_size": suggest.choice("b", [7])})
+        replace(found, space=lambda suggest: {"batch_size": suggest.choice("batch_size", [7])})
     )
     work = drive.propose("first")
     assert isinstance(work, Work)

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from lab import Settings
-from lab.study import Trial, replay
+from lab.search.replay import replay
+from lab.search.trial import Trial
 from lab.sweep import Search
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import RunRecord, Status

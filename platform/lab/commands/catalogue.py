@@ -8,6 +8,7 @@ from typing import Any
 
 from lab import catalog, codec
 from lab.errors import SpecError, UnknownName
+from lab.search.samplers import name_of
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search
 
@@ -61,7 +62,10 @@ def show(arguments: argparse.Namespace) -> None:
 def show_sweep(sweep: Ablation | Search) -> None:
     """Print the cases with their differences from the first, or the space around the base."""
     if isinstance(sweep, Search):
-        print(f"{sweep.name}: {sweep.trials} trials, {sweep.sampler}, {sweep.direction} {sweep.objective}")
+        judged = f"{sweep.direction} {sweep.objective}" + "".join(
+            f", minimize {cost}" for cost in sweep.costs
+        )
+        print(f"{sweep.name}: {sweep.trials} trials, {name_of(sweep.sampler)}, {judged}")
         print(f"  base {sweep.base.digest} · {counts(sweep.base)}")
         return
     print(f"{sweep.name} at {sweep.scale} scale: {len(sweep.cases)} cases x seeds {words(sweep.seeds)}")

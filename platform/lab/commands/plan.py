@@ -15,6 +15,8 @@ from lab.commands.run import narrowed, wanted
 from lab.errors import UnknownName
 from lab.forecast import Forecast, Range, forecast, split_sizes
 from lab.resources import Resources
+from lab.search.ledger import Ledger
+from lab.search.samplers import name_of
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search, Sweep
@@ -95,10 +97,9 @@ def _forecast(spec: ExperimentSpec, runs: Sequence[RunRecord], settings: Setting
 def _rest_of(search: Search, tracker: Tracker, each: Forecast) -> Item:
     """A search is priced by its base: what its trials will be nobody knows yet."""
     parent = tracker.parent(search.name, kind="search", scale=search.scale)
-    prefix = f"trial.{search.base.digest}."
-    tried = sum(name.startswith(prefix) for name in parent.tags) if parent else 0
-    tried = min(tried, search.trials)
-    return Item("trials", f"{search.sampler}, priced as the base", tried, search.trials - tried, each)
+    ended = [t for t in Ledger.of(search, parent).trials if t.outcome != "running"] if parent else []
+    tried = min(len(ended), search.total)
+    return Item("trials", f"{name_of(search.sampler)}, priced as the base", tried, search.total - tried, each)
 
 
 def report(sweep: Sweep, items: Sequence[Item], resources: Resources, *, rate: float | None) -> Iterator[str]:
