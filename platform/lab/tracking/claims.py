@@ -7,7 +7,8 @@ new run without one, and goes on from there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,20 @@ TRIES = 10
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The one run whose tag `key` is `value`. tags, params: what it gets · again: wanted even if it is
+    complete."""
+
+    key: str
+    value: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    title: str
+    owner: str
+    again: bool
+
+
 class Claims:
     """client: of the tracker, with its faults told as ours · pages(clauses): the runs for which they hold,
     oldest first · write(run_id, params=, tags=): in as few calls as it takes."""
@@ -31,7 +46,7 @@ class Claims:
         self,
         client: Any,
         experiment_id: str,
-        pages: Callable[[Iterable[str]], Iterable[Any]],
+        pages: Callable[[Sequence[str]], Iterable[Any]],
         write: Callable[..., None],
     ) -> None:
         self._client, self._experiment_id = client, experiment_id
@@ -39,97 +54,84 @@ class Claims:
         self._unanswered: set[str] = set()
         """what this process asked for and got no answer about"""
 
-    def acquire(
-        self,
-        key: str,
-        value: str,
-        tags: Mapping[str, str],
-        params: Mapping[str, str],
-        *,
-        title: str,
-        owner: str,
-        again: bool,
-    ) -> Found:
-        """The one run whose tag `key` is `value`, under a lease of `owner`; `again`: even if it is complete.
-        params: written together with the claim. Raises RunTaken, and TrackingUnreachable, after which the
-        same call may be repeated."""
+    def acquire(self, wanted: Wanted) -> Found:
+        """The one run that is wanted, under a lease of its owner. Raises RunTaken, and TrackingUnreachable,
+        after which the same call may be repeated."""
         try:
-            found = self._acquire(key, value, tags, params, title, owner, again)
+            found = self._acquire(wanted)
         except TrackingUnreachable:
-            self._unanswered.add(value)
+            self._unanswered.add(wanted.value)
             raise
-        self._unanswered.discard(value)
+        self._unanswered.discard(wanted.value)
         return found
 
-    def _acquire(
-        self,
-        key: str,
-        value: str,
-        tags: Mapping[str, str],
-        params: Mapping[str, str],
-        title: str,
-        owner: str,
-        again: bool,
-    ) -> Found:
+    def _acquire(self, wanted: Wanted) -> Found:
         for _ in range(TRIES):
-            known = self.standing(key, value)
-            mine = known is not None and value in self._unanswered and known.lease.owner == owner
-            if known is not None and known.record.status is Status.COMPLETE and not again:
-                return known
-            if known is not None and not mine and layout.held(known.record, known.lease, known.claimed):
-                raise RunTaken(taken(known.record.name, known.lease.owner))
+            known = self.standing(wanted.key, wanted.value)
             if known is None:
-                run = self._create(key, value, tags, title, owner)
-                took = self._first(run, key, value, params, owner)
-            elif mine and known.attempts == 0:
-                run = self._client.get_run(known.record.run_id)
-                took = self._first(run, key, value, params, owner)
+                took = self._first(self._create(wanted), wanted)
+            elif known.record.status is Status.COMPLETE and not wanted.again:
+                return known
+            elif not layout.held(known.record, known.lease, known.claimed):
+                took = self._take(known, wanted)
+            elif wanted.value in self._unanswered and known.lease.owner == wanted.owner:
+                took = self._resume(known, wanted)
             else:
-                took = self._take(known, owner, tags, params, again=mine)
+                raise RunTaken(taken(known.record.name, known.lease.owner))
             if took is not None:
                 return took
-        raise RunTaken(f"{title}: other processes keep taking it, repeat this command.")
+        raise RunTaken(f"{wanted.title}: other processes keep taking it, repeat this command.")
 
     def standing(self, key: str, value: str) -> Found | None:
         """The run that stands for that value of the tag."""
         runs = [run for run in self._pages([clause(key, value)]) if not layout.is_void(run.data.params)]
         return min(map(found_in, runs), key=lambda found: standing(found.record), default=None)
 
-    def never_begun(self, run_id: str) -> bool:
-        """Delete a run that its maker did not live to claim: nothing was written to it. False where it was
-        claimed after all."""
-        if not self._void(run_id):
+    def clear(self, run: Any) -> bool:
+        """Delete a run that its dead maker did not live to claim, or to delete itself; nothing was ever
+        written to it. False where it was claimed."""
+        void = layout.is_void(run.data.params)
+        if not void and (layout.attempts(run.data.params) or not self._void(run.info.run_id)):
             return False
-        self._client.delete_run(run_id)
+        self._client.delete_run(run.info.run_id)
         return True
 
-    def _create(self, key: str, value: str, tags: Mapping[str, str], title: str, owner: str) -> Any:
+    def _create(self, wanted: Wanted) -> Any:
         now = time.time()
-        state = {key: value, layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: "1"}
-        lease = {layout.OWNER: owner, layout.BEAT: f"{now:.3f}"}
+        state = {wanted.key: wanted.value, layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: "1"}
+        lease = {layout.OWNER: wanted.owner, layout.BEAT: f"{now:.3f}"}
         return self._client.create_run(
-            self._experiment_id, start_time=int(now * 1000), tags={**tags, **state, **lease}, run_name=title
+            self._experiment_id,
+            start_time=int(now * 1000),
+            tags={**wanted.tags, **state, **lease},
+            run_name=wanted.title,
         )
 
-    def _first(self, run: Any, key: str, value: str, params: Mapping[str, str], owner: str) -> Found | None:
+    def _first(self, run: Any, wanted: Wanted) -> Found | None:
         """A new run with its first claim, or None where another process was first."""
         mine = run.info.run_id
         rivals = [
             r
-            for r in self._pages([clause(key, value)])
+            for r in self._pages([clause(wanted.key, wanted.value)])
             if r.info.run_id != mine and not layout.is_void(r.data.params)
         ]
         yields = any(
             layout.must_yield(_age(run), _age(rival), rival.data.params) or not self._void(rival.info.run_id)
             for rival in rivals
         )
-        if not yields and (found := self._claim(mine, 1, owner, params)) is not None:
+        if not yields and (found := self._claim(mine, 1, wanted)) is not None:
             for rival in rivals:
-                if rival.data.tags.get(layout.OWNER) == owner:  # made by a call that was sent twice
+                if rival.data.tags.get(layout.OWNER) == wanted.owner:  # made by a call that was sent twice
                     self._client.delete_run(rival.info.run_id)
             return found
         self._client.delete_run(mine)
         return None
+
+    def _resume(self, known: Found, wanted: Wanted) -> Found | None:
+        """Go on after a call that got no answer."""
+        if known.attempts == 0:
+            return self._first(self._client.get_run(known.record.run_id), wanted)
+        return self._enter(known, known.attempts, wanted)
 
     def _void(self, run_id: str) -> bool:
         """Take the first claim of a run so that it never counts; False if its maker has claimed it."""
@@ -137,27 +139,29 @@ class Claims:
             return True
         return bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
 
-    def _take(
-        self, known: Found, owner: str, tags: Mapping[str, str], params: Mapping[str, str], *, again: bool
-    ) -> Found | None:
-        """An unfinished or grown run for one more attempt, or None where another process was first. again:
-        this process has claimed that attempt before, and heard nothing."""
-        run_id, attempt = known.record.run_id, known.attempts + (not again)
-        if not again and self._claim(run_id, attempt, owner, params) is None:
+    def _take(self, known: Found, wanted: Wanted) -> Found | None:
+        """An unfinished or grown run for one more attempt, or None where another process was first."""
+        attempt = known.attempts + 1
+        if self._claim(known.record.run_id, attempt, wanted) is None:
             return None
+        return self._enter(known, attempt, wanted)
+
+    def _enter(self, known: Found, attempt: int, wanted: Wanted) -> Found:
+        """Put a run that is claimed for one more attempt under way."""
+        run_id = known.record.run_id
         state = {layout.STATUS: Status.RUNNING.value, layout.ATTEMPTS: str(attempt)}
-        state |= {layout.OWNER: owner, layout.BEAT: f"{time.time():.3f}"}
-        if known.record.status is Status.RUNNING and not again:
+        state |= {layout.OWNER: wanted.owner, layout.BEAT: f"{time.time():.3f}"}
+        if known.record.status is Status.RUNNING and attempt > known.attempts:
             state |= known.worked()
         held = self._client.get_run(run_id).data.tags
-        self._write(run_id, tags=layout.continued(held, tags) | state)
+        self._write(run_id, tags=layout.continued(held, wanted.tags) | state)
         self._client.update_run(run_id, status="RUNNING")
         return found_in(self._client.get_run(run_id))
 
-    def _claim(self, run_id: str, attempt: int, owner: str, params: Mapping[str, str]) -> Found | None:
-        """The run under the claim of `owner`, or None where somebody else has it."""
-        mine = {layout.claim(attempt): layout.claimed(owner, time.time())}
-        return self._write_once(run_id, mine, params)
+    def _claim(self, run_id: str, attempt: int, wanted: Wanted) -> Found | None:
+        """The run under the claim of its owner, or None where somebody else has it."""
+        mine = {layout.claim(attempt): layout.claimed(wanted.owner, time.time())}
+        return self._write_once(run_id, mine, wanted.params)
 
     def _write_once(
         self, run_id: str, claim: Mapping[str, str], params: Mapping[str, str] = NOTHING

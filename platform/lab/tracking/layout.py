@@ -100,8 +100,8 @@ def attempts(params: Mapping[str, str]) -> int:
 
 def claimed_at(params: Mapping[str, str]) -> float:
     """When the last attempt was claimed, in seconds since the epoch; 0 where nobody has."""
-    since = params.get(claim(attempts(params)), "").rpartition("@")[2]
-    return float(since or 0)
+    _, _, since = params.get(claim(attempts(params)), VOID).rpartition("@")
+    return 0.0 if since == VOID else float(since)
 
 
 def worked(attempt: int, seconds: float) -> dict[str, str]:

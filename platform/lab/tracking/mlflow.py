@@ -20,7 +20,7 @@ from lab.errors import RecordError, TrackingUnreachable
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.tracking import address, database, embedded, layout
-from lab.tracking.claims import NOTHING, Claims, clause
+from lab.tracking.claims import NOTHING, Claims, Wanted, clause
 from lab.tracking.found import Found, found
 from lab.tracking.lease import expired
 from lab.tracking.once import LAPSED, Seen, by_digest
@@ -86,16 +86,17 @@ class MlflowTracker:
         if parent is not None:
             stored[layout.PARENT] = parent
         return self._claims.acquire(
-            layout.DIGEST, spec.digest, stored, layout.parameters(spec),
-            title=f"{name} seed {spec.seed}", owner=owner, again=False,
+            Wanted(
+                layout.DIGEST, spec.digest, stored, layout.parameters(spec),
+                f"{name} seed {spec.seed}", owner, again=False,
+            )
         ).record  # fmt: skip
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         stored = layout.written({"kind": kind, "scale": scale}) | {layout.NAME: name}
         return self._claims.acquire(
-            layout.GROUP, f"{kind}/{name}/{scale}", stored, {},
-            title=f"{name} ({scale})", owner=owner, again=True,
-        ).record  # fmt: skip
+            Wanted(layout.GROUP, f"{kind}/{name}/{scale}", stored, {}, f"{name} ({scale})", owner, again=True)
+        ).record
 
     def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
         found = self._claims.standing(layout.GROUP, f"{kind}/{name}/{scale}")
@@ -180,16 +181,14 @@ class MlflowTracker:
             }
 
     def reconcile(self) -> list[RunRecord]:
-        running = self._search("attributes.status = 'RUNNING'", clause(layout.STATUS, Status.RUNNING))
-        running += self._search(
-            "attributes.status = 'RUNNING'", f"tags.`{layout.STATUS}` != '{Status.RUNNING}'"
-        )
-        expired_ones = [found for found in running if expired(found.lease)]
-        dead = [
-            found.record.run_id
-            for found in expired_ones
-            if found.attempts or not self._claims.never_begun(found.record.run_id)
+        status = f"tags.`{layout.STATUS}`"
+        running = [
+            run
+            for clause in (f"{status} = '{Status.RUNNING}'", f"{status} != '{Status.RUNNING}'")
+            for run in self._pages(["attributes.status = 'RUNNING'", clause])
         ]
+        gone = [run for run in running if expired(found(run).lease)]
+        dead = [run.info.run_id for run in gone if not self._claims.clear(run)]
         for run_id in dead:
             self.end(run_id, Status.STOPPED, reason="its process is gone")
         return [self._read(run_id).record for run_id in dead]

@@ -14,9 +14,11 @@ from lab.tracking.tracker import Tracker
 
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
 REPEATABLE = (
-    "attach", "beat", "end", "find", "histories", "history", "log", "parent", "reconcile", "runs", "tag",
+    "attach", "beat", "begin", "end", "find", "group", "histories", "history", "log", "parent", "reconcile",
+    "runs", "tag",
 )  # fmt: skip
-"""what a tracker may be told twice; a run that is begun twice would be held by two"""
+"""what a tracker may be told twice: a process that begins a run again, of which it has heard nothing, goes
+on from what had arrived of that"""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
