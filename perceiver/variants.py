@@ -139,6 +139,13 @@ def audioset(
     )
 
 
+def audioset_later(model: PerceiverConfig) -> PerceiverConfig:
+    """An AudioSet model as its authors ran it again: 42.4 % with samples, 43.6 % with a spectrogram, 21.0M
+    parameters, 52.3 and 60.7 GFLOP (Perceiver IO, Table 10)."""
+    # Stated there: one cross-attend, 12 self-attends, 512 latents of 512 channels.
+    return replace(model, cross_attends=1, blocks=1, self_attends_per_block=12)
+
+
 def _raw_audio() -> Audio:
     return Audio(
         samples=61_440,  # derived: 1.28 s at 48 kHz, both stated in section 4.2
@@ -225,7 +232,7 @@ def figure6() -> dict[str, dict[float, PerceiverConfig]]:
     return {
         "latent_init_std": {std: replace(base, latent_init_std=std) for std in (0.001, 0.02, 0.1, 1.0)},
         "bands": {bands: positions(bands, 224) for bands in (8, 16, 32, 64)},
-        "max_resolution": {resolution: positions(64, resolution) for resolution in (28, 56, 112, 224)},
+        "max_resolution": {resolution: positions(64, resolution) for resolution in (56, 112, 224)},
     }
 
 

@@ -46,11 +46,11 @@ def _(data: Dataset, spec: ExperimentSpec) -> ExperimentSpec:
 
 @on_stand_in.register
 def _(data: ImageNet, spec: ExperimentSpec) -> ExperimentSpec:
-    """270 steps on the digits, for the paper's 120 epochs."""
+    """270 steps on the digits, for the paper's 120 epochs, and for whatever is given in steps."""
     return replace(
         _shortened(spec, Digits()),
         task=Classification(label_smoothing=0.1),
-        duration=spec.duration.scaled(15 / 120),
+        duration=spec.duration.scaled(15 / 120) if isinstance(spec.duration, Epochs) else Epochs(15),
         batch_size=64,
         evaluation=Evaluation(every=Epochs(3), splits=("validation", "test"), at_end=("train",)),
     )

@@ -10,12 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from functools import singledispatch
-from typing import Any
+from typing import Any, cast
 
 from lab import Model
 from lab.errors import SpecError
 from perceiver import Audio, Fourier, Fusion, Image, Learned, PerceiverConfig, Points, Spectrogram, Video
-from perceiver.baselines import PointNetPlusPlus, ResNet, SetAbstraction, Transformer, ViT
+from perceiver.baselines import (
+    CNN14,
+    LateFusion,
+    PointNetPlusPlus,
+    ResNet,
+    SetAbstraction,
+    Stream,
+    Transformer,
+    ViT,
+)
 from perceiver.positions import Positions
 from pipelines.data import AudioSet, Digits, EventClips, LogMel, MeshZoo, SpecAugment, eventclips
 from pipelines.data.audioset.spans import SAMPLES_PER_FRAME
@@ -45,7 +54,7 @@ def _(model: PerceiverConfig) -> Model:
         inputs=smaller_inputs(model.inputs),
         num_latents=round(model.num_latents * SHRINK),
         latent_channels=round(model.latent_channels * SHRINK * (2 if clips else 1)),
-        self_attends_per_block=-(-model.self_attends_per_block // 6),
+        self_attends_per_block=_shallower(model.self_attends_per_block),
         self_heads=4,
         qkv_channels="min" if clips else model.qkv_channels,
         num_classes=classes(model.inputs),
@@ -103,6 +112,24 @@ def _(model: PointNetPlusPlus) -> Model:
         head_widths=(32,),
         num_classes=classes(model.inputs),
     )
+
+
+@smaller.register
+def _(model: CNN14) -> Model:
+    # A spectrogram of 15 frames can be halved three times.
+    few = replace(smaller_inputs(model.inputs), flat=True)
+    return replace(model, inputs=few, widths=(8, 16, 32, 64), num_classes=CLIPS.num_classes)
+
+
+@smaller.register
+def _(model: LateFusion) -> Model:
+    few = (Stream(each.name, cast(CNN14 | PerceiverConfig, smaller(each.model))) for each in model.streams)
+    return LateFusion(tuple(few))
+
+
+def _shallower(self_attends: int) -> int:
+    """A sixth of a block's self-attends, rounded up; of a few (Figure 5 sweeps around 4) a half."""
+    return -(-self_attends // 6) if self_attends >= 6 else self_attends // 2
 
 
 def classes(inputs: object) -> int:

@@ -32,6 +32,8 @@ class Stream:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ConfigError(f"Stream.name must be an identifier, such as 'video', given {self.name!r}")
+        if isinstance(self.model.input_shape, Mapping):
+            raise ConfigError(f"Stream.model takes one modality, given {list(self.model.input_shape)}")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class LateFusion:
             raise ConfigError(f"LateFusion.streams must have equal numbers of classes, given {outputs}")
 
     @property
-    def input_shape(self) -> dict[str, tuple[int, ...] | Mapping[str, tuple[int, ...]]]:
+    def input_shape(self) -> dict[str, tuple[int, ...]]:
         """Raw shape of one example, by modality."""
-        return {stream.name: stream.model.input_shape for stream in self.streams}
+        shapes = {stream.name: stream.model.input_shape for stream in self.streams}
+        return {name: shape for name, shape in shapes.items() if isinstance(shape, tuple)}
 
     @property
     def num_outputs(self) -> int:
