@@ -356,6 +356,8 @@ def test_tags_are_replaced_and_files_are_kept(tracker: Tracker, tmp_path: Path) 
     note = tmp_path / "note.txt"
     note.write_text("hello")
     tracker.attach(run.run_id, note, "plots")
+    assert tracker.text(run.run_id, "plots/note.txt") == "hello"
+    assert tracker.text(run.run_id, "note.txt") is None
     assert tracker.runs()[0].tags["dirty"] == "true"
 
 

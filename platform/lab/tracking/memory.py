@@ -82,6 +82,10 @@ class MemoryTracker:
         with self._lock:
             self._files[run_id][f"{folder}/{path.name}".lstrip("/")] = path.read_bytes()
 
+    def text(self, run_id: str, file: str) -> str | None:
+        kept = self._files[run_id].get(file)
+        return None if kept is None else kept.decode()
+
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         with self._lock:
             kept = {n: v for n, v in self._records[run_id].tags.items() if reason or n not in LAPSED}

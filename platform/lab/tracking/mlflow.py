@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lab.errors import RecordError, TrackingUnreachable
@@ -129,6 +130,15 @@ class MlflowTracker:
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         self._client.log_artifact(run_id, str(path), folder or None)
+
+    def text(self, run_id: str, file: str) -> str | None:
+        with TemporaryDirectory() as folder:
+            try:
+                return Path(self._client.download_artifacts(run_id, file, folder)).read_text(encoding="utf-8")
+            except TrackingUnreachable:
+                raise
+            except (RecordError, OSError):  # each kind of store says in its own way that it has no such file
+                return None
 
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         # The tags first: it is the tracker's own status that makes a run complete, in one write.

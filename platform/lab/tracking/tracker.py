@@ -123,6 +123,9 @@ class Tracker(Protocol):
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep a copy of a file with the run."""
 
+    def text(self, run_id: str, file: str) -> str | None:
+        """What a text file that was kept with the run says, `folder/name`; None where there is none."""
+
     def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
         """Close the run and its lease. Without a reason, that of an earlier end and its traceback are
         forgotten."""
