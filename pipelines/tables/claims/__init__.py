@@ -1,0 +1,6 @@
+"""Sentences of the paper as tests, each with a verdict: of runs by their cells, of the network by counting."""
+
+from pipelines.tables.claims.claim import Claim, Exact, Shown, Verdict, contrast
+from pipelines.tables.claims.verdict import Finding, findings
+
+__all__ = ["Claim", "Exact", "Finding", "Shown", "Verdict", "contrast", "findings"]
