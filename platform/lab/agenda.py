@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.search.trial import Trial
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation
 from lab.tracking.tracker import RunRecord
@@ -36,6 +37,10 @@ class Agenda(Protocol):
     def waits(self) -> bool:
         """Whether there is more to do when those jobs have ended that are at work."""
 
+    @property
+    def ended(self) -> list[Trial]:
+        """The trials of a search that had ended before; they are no jobs any more."""
+
     def known(self) -> Iterator[ExperimentSpec]:
         """The experiments of which it is certain by now that they are among the jobs."""
 
@@ -63,6 +68,10 @@ class AblationAgenda:
     @property
     def waits(self) -> bool:
         return False
+
+    @property
+    def ended(self) -> list[Trial]:
+        return []
 
     def known(self) -> Iterator[ExperimentSpec]:
         return (spec for _, spec in self.ablation.specs())

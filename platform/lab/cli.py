@@ -87,6 +87,8 @@ def build_parser() -> Parser:
     sweep.add_argument("--only", help="only the cases whose label contains this (ablations)")
     sweep.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
     sweep.add_argument("--dry-run", action="store_true", help="show what would run, and run nothing")
+    _searching(sweep)
+    _affording(sweep)
     _scale(sweep)
     _resources(sweep)
 
@@ -119,13 +121,27 @@ def _explaining(command: Callable[..., Parser]) -> None:
     plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
     plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")
     plan.add_argument("--sustained", type=float, help="TFLOP/s of a worker, where no run like it is known")
-    plan.add_argument("--rate", type=float, help="what an hour of one GPU costs (of one worker without GPUs)")
+    plan.add_argument("--probe", action="store_true", help="measure a few steps of what has no run on record")
+    _searching(plan)
+    _affording(plan)
     _scale(plan)
     _resources(plan)
 
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
     why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
     _scale(why)
+
+
+def _searching(parser: Parser) -> None:
+    parser.add_argument("--sampler", help="tpe, gp, random, grid, quasi-random or nsga2 (searches)")
+    parser.add_argument("--pruning", help="none, asha, hyperband or median (searches)")
+
+
+def _affording(parser: Parser) -> None:
+    parser.add_argument(
+        "--budget", help="4h, 20GPUh or 10USD: nothing is begun that might pass it, nothing goes on that has"
+    )
+    parser.add_argument("--rate", type=float, help="price of an hour of one GPU (of one worker without GPUs)")
 
 
 def dotted_changes(rest: Sequence[str], *, allowed: bool) -> Mapping[str, str]:
@@ -190,6 +206,10 @@ def _flags() -> list[str]:
         "--trials",
         "--dry-run",
         "--rate",
+        "--budget",
+        "--probe",
+        "--sampler",
+        "--pruning",
         "--sustained",
         "--format",
     ]

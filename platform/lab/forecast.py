@@ -2,8 +2,10 @@
 
 Operations follow from the specification alone. Time is operations over a rate, and the rate is that of runs
 on record: of the same experiment with other seeds where there are such, else of the same kind of model. Its
-interval is the range in which the next run would fall 95 times in 100, were logarithms of rates normal. With
-one run to go by it is taken to be a factor of two either way (assumed).
+interval is the range in which the next run would fall 95 times in 100, were logarithms of rates normal and
+their spread such that one run tells the next within a factor of two (assumed, with the weight of four
+degrees of freedom, so that two runs that happen to agree, or not, do not decide it). Where there is no run,
+a probe gives the rate.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from lab import codec
 from lab.errors import MissingDataset, SpecError
@@ -21,7 +24,13 @@ from lab.tracking.tracker import RunRecord, Status
 from lab.train.pace import FORWARD_AND_BACKWARD, PREFIX
 
 ONE_RUN = 2.0
-"""factor either way of a forecast from a single run"""
+"""factor either way of a forecast from a single run (assumed)"""
+ASSUMED_DEGREES = 4
+"""degrees of freedom that this weighs"""
+A_PROBE = 1.5
+"""factor either way between a few steps and a whole run: start, checkpoints, another load (assumed)"""
+MORE_MEMORY = 1.25
+"""what a whole run may take above a probe, or above the most that runs like it took (assumed)"""
 CHECKPOINTS = 2
 PEAK = PREFIX + "peak_memory_bytes"
 BYTES_PER_WEIGHT = 4
@@ -48,12 +57,13 @@ class Range:
 @dataclass(frozen=True)
 class Forecast:
     """One run. operations: of training and evaluations · seconds, memory (bytes of a worker): None where
-    nothing like it is on record · disk: bytes of its checkpoints · basis: what the seconds are from"""
+    nothing like it is on record and nothing was probed · disk: bytes of its checkpoints · basis: what the
+    seconds are from"""
 
     operations: float
     disk: float
     seconds: Range | None = None
-    memory: float | None = None
+    memory: Range | None = None
     basis: str = "no run like it on record"
 
 
@@ -103,21 +113,47 @@ def forecast(spec: ExperimentSpec, sizes: Mapping[str, int], runs: Iterable[RunR
             return replace(
                 bare,
                 seconds=_seconds(bare.operations, rates),
-                memory=max(peaks, default=None),
+                memory=_memory(peaks) if peaks else None,
                 basis=f"{len(rates)} {basis}",
             )
     return bare
 
 
+def from_probe(
+    spec: ExperimentSpec, sizes: Mapping[str, int], steps: Sequence[float], memory: float
+) -> Forecast:
+    """What `spec` will take, from the seconds of a few of its steps and the bytes that they took at most,
+    both of one worker with its share of the batch."""
+    work = operations(spec, sizes)
+    of_a_step = FORWARD_AND_BACKWARD * spec.batch_size * spec.model.flops()
+    likely = statistics.fmean(steps) * work / of_a_step
+    within = 0.0
+    if len(steps) > 1:
+        error = statistics.stdev(steps) / math.sqrt(len(steps)) / statistics.fmean(steps)
+        within = critical(len(steps) - 1) * error
+    factor = math.exp(math.hypot(math.log(A_PROBE), within))
+    return Forecast(
+        work,
+        disk(spec),
+        Range(likely / factor, likely, likely * factor),
+        Range(memory, memory, memory * MORE_MEMORY),
+        f"a probe of {len(steps)} steps",
+    )
+
+
 def _seconds(work: float, rates: Sequence[float]) -> Range:
-    logarithms = [math.log(rate) for rate in rates]
-    middle, n = statistics.fmean(logarithms), len(rates)
-    if n == 1:
-        spread = math.log(ONE_RUN)
-    else:
-        spread = critical(n - 1) * statistics.stdev(logarithms) * math.sqrt(1 + 1 / n)
-    likely = work / math.exp(middle)
-    return Range(likely / math.exp(spread), likely, likely * math.exp(spread))
+    logarithms, n = [math.log(rate) for rate in rates], len(rates)
+    likely = work / math.exp(statistics.fmean(logarithms))
+    assumed = (math.log(ONE_RUN) / critical(ASSUMED_DEGREES)) ** 2 / 2
+    degrees = ASSUMED_DEGREES + n - 1
+    seen = statistics.variance(logarithms) if n > 1 else 0.0
+    variance = (ASSUMED_DEGREES * assumed + (n - 1) * seen) / degrees
+    factor = math.exp(critical(degrees) * math.sqrt(variance * (1 + 1 / n)))
+    return Range(likely / factor, likely, likely * factor)
+
+
+def _memory(peaks: Sequence[float]) -> Range:
+    return Range(min(peaks), statistics.median(peaks), max(peaks) * MORE_MEMORY)
 
 
 def _alike(made: ExperimentSpec, spec: ExperimentSpec) -> bool:
@@ -129,7 +165,12 @@ def _alike(made: ExperimentSpec, spec: ExperimentSpec) -> bool:
 
 
 def _spec_of(run: RunRecord) -> ExperimentSpec | None:
+    return _read(run.spec)
+
+
+@lru_cache(maxsize=10_000)
+def _read(text: str) -> ExperimentSpec | None:
     try:
-        return codec.loads(ExperimentSpec, run.spec)
+        return codec.loads(ExperimentSpec, text)
     except SpecError:
         return None

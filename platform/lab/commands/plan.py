@@ -6,21 +6,22 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 from lab import catalog, codec
+from lab.budget import Budget, devices
 from lab.commands.catalogue import words
 from lab.commands.run import narrowed, wanted
 from lab.errors import UnknownName
-from lab.forecast import Forecast, Range, forecast, split_sizes
+from lab.forecast import Forecast, Range
+from lab.pricing import Pricing
 from lab.resources import Resources
 from lab.search.ledger import Ledger
 from lab.search.samplers import name_of
 from lab.settings import Settings
-from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search, Sweep
-from lab.tracking.tracker import RunRecord, Status, Tracker
+from lab.tracking.tracker import Status
 from lab.train.progress import clock
 
 SECONDS_PER_HOUR = 3600
@@ -40,25 +41,24 @@ class Item:
 def plan(arguments: argparse.Namespace) -> None:
     """Print the cases with their differences, what is on record, and the cost of the rest."""
     found = narrowed(catalog.sweep(sweep_of(arguments.name), arguments.scale), arguments)
+    budget = Budget.parse(arguments.budget, arguments.rate) if arguments.budget else None
     from lab.tracking.mlflow import MlflowTracker
 
-    settings = Settings.load()
-    resources = wanted(arguments)
-    items = list(planned(found, MlflowTracker(settings), settings))
-    if arguments.sustained is not None:
-        items = [at_speed(item, arguments.sustained, resources.workers) for item in items]
+    settings, resources = Settings.load(), wanted(arguments)
+    pricing = Pricing(
+        MlflowTracker(settings),
+        settings,
+        resources,
+        sustained=arguments.sustained,
+        probing=arguments.probe,
+        say=print,
+    )
+    items = list(planned(found, pricing))
     for line in report(found, items, resources, rate=arguments.rate):
         print(line)
-
-
-def at_speed(item: Item, teraflops: float, workers: int) -> Item:
-    """The item with the time it takes if every worker sustains so many operations per second. What is on
-    record knows better and stays."""
-    if item.each.seconds is not None:
-        return item
-    seconds = item.each.operations / (1e12 * teraflops * workers)
-    basis = f"{teraflops:g} TFLOP/s of each worker, as given"
-    return replace(item, each=replace(item.each, seconds=Range(seconds, seconds, seconds), basis=basis))
+    if budget is not None:
+        for line in within(items, budget, resources):
+            print(line)
 
 
 def sweep_of(name: str) -> str:
@@ -71,13 +71,13 @@ def sweep_of(name: str) -> str:
     raise UnknownName.among("sweep or table", name, {*catalog.sweeps(), *tables})
 
 
-def planned(sweep: Sweep, tracker: Tracker, settings: Settings) -> Iterator[Item]:
+def planned(sweep: Sweep, pricing: Pricing) -> Iterator[Item]:
     """Case by case. Past runs of the whole record tell what the rest takes. Raises MissingDataset."""
-    runs = tracker.runs()
-    complete = {run.digest for run in runs if run.status is Status.COMPLETE}
     if isinstance(sweep, Search):
-        yield _rest_of(sweep, tracker, _forecast(sweep.base, runs, settings))
+        yield from _rest_of(sweep, pricing)
         return
+    digests = [spec.digest for _, spec in sweep.specs()]
+    complete = {d for d, run in pricing.tracker.find(digests).items() if run.status is Status.COMPLETE}
     for case in sweep.cases:
         changed = codec.difference(sweep.cases[0].spec, case.spec)
         reused = sum(case.with_seed(seed).digest in complete for seed in sweep.seeds)
@@ -86,20 +86,36 @@ def planned(sweep: Sweep, tracker: Tracker, settings: Settings) -> Iterator[Item
             changes=", ".join(f"{path}={words(new)}" for path, (_, new) in changed.items()),
             reused=reused,
             todo=len(sweep.seeds) - reused,
-            each=_forecast(case.spec, runs, settings),
+            each=pricing.forecast(case.spec),
         )
 
 
-def _forecast(spec: ExperimentSpec, runs: Sequence[RunRecord], settings: Settings) -> Forecast:
-    return forecast(spec, split_sizes(spec, settings.data), runs)
-
-
-def _rest_of(search: Search, tracker: Tracker, each: Forecast) -> Item:
-    """A search is priced by its base: what its trials will be nobody knows yet."""
-    parent = tracker.parent(search.name, kind="search", scale=search.scale)
+def _rest_of(search: Search, pricing: Pricing) -> Iterator[Item]:
+    """A search is priced by its base: what its trials will be nobody knows yet. So are its confirmations."""
+    parent = pricing.tracker.parent(search.name, kind="search", scale=search.scale)
     ended = [t for t in Ledger.of(search, parent).trials if t.outcome != "running"] if parent else []
-    tried = min(len(ended), search.total)
-    return Item("trials", f"{name_of(search.sampler)}, priced as the base", tried, search.total - tried, each)
+    tried, each = min(len(ended), search.total), pricing.forecast(search.base)
+    yield Item("trials", f"{name_of(search.sampler)}, priced as the base", tried, search.total - tried, each)
+    if search.confirm:
+        best = min(search.confirm.best, search.total)
+        changes = f"the best {best} on fresh seeds, priced as the base"
+        done = len(pricing.tracker.runs(tags={"sweep": search.name, "scale": search.scale, "confirms": None}))
+        runs = best * len(search.confirm.seeds)
+        yield Item("confirmations", changes, min(done, runs), max(0, runs - done), each)
+
+
+def within(items: Sequence[Item], budget: Budget, resources: Resources) -> Iterator[str]:
+    """What a sweep with that budget is sure to do, if every run takes as long as it may."""
+    unpriced = sum(item.todo for item in items if item.each.seconds is None)
+    at_once = 1 if budget.of_devices else _at_once(resources)
+    each = devices(resources) if budget.of_devices else 1.0
+    left, fitting, todo = budget.seconds * at_once, 0, sum(item.todo for item in items)
+    for item in items:
+        if item.each.seconds is not None:
+            runs = min(item.todo, int(left / (item.each.seconds.high * each)))
+            fitting, left = fitting + runs, left - runs * item.each.seconds.high * each
+    unknown = f"; {unpriced} without a price are not begun (--probe)" if unpriced else ""
+    yield f"  budget {budget.words}: {fitting} of {todo} runs fit even if each takes the longest{unknown}"
 
 
 def report(sweep: Sweep, items: Sequence[Item], resources: Resources, *, rate: float | None) -> Iterator[str]:
@@ -124,22 +140,27 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
     yield f"  to do: {scaled(work, 'FLOP')}, {scaled(stored, 'B')} of checkpoints"
     peaks = [item.each.memory for item in left if item.each.memory is not None]
     if peaks:
-        yield f"  peak memory of a worker: {scaled(max(peaks), 'B')} (the most that runs like them took)"
+        most = max(peaks, key=lambda peak: peak.high)
+        low, likely, high = (scaled(bytes_, "B") for bytes_ in (most.low, most.likely, most.high))
+        yield f"  peak memory of a worker: {likely} ({low} to {high}), of the largest case"
     known = [item.each.seconds.times(item.todo) for item in left if item.each.seconds is not None]
     if len(known) < len(left):
-        yield f"  time unknown for {len(left) - len(known)} cases: run one seed of each, then ask again"
+        yield f"  time unknown for {len(left) - len(known)} cases: add --probe, or run one seed of each"
     if not known:
         return
     total = reduce(Range.__add__, known)
-    at_once = resources.concurrent or max(
-        1, int((os.cpu_count() or 1) // (resources.workers * resources.cpus or 1))
-    )
+    at_once = _at_once(resources)
     yield f"  time: {_time(total)} of work; {_time(total.times(1 / at_once))} with {at_once} at a time"
     unit = "GPU" if resources.gpus else "worker"
-    hours = total.times(resources.workers * (resources.gpus or 1) / SECONDS_PER_HOUR)
+    hours = total.times(devices(resources) / SECONDS_PER_HOUR)
     yield f"  {unit}-hours: {_amount(hours)}"
     if rate is not None:
         yield f"  price at {rate:g} per {unit}-hour: {_amount(hours.times(rate))}"
+
+
+def _at_once(resources: Resources) -> int:
+    fit = int((os.cpu_count() or 1) // (resources.workers * resources.cpus or 1))
+    return resources.concurrent or max(1, fit)
 
 
 def _amount(of: Range) -> str:

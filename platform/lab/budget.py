@@ -1,0 +1,105 @@
+"""A hard stop: nothing is begun whose upper estimate would pass the budget, and what passes it is stopped."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from lab.errors import SpecError
+from lab.forecast import Range
+from lab.resources import Resources
+from lab.spec import ExperimentSpec
+
+UNITS = {"min": 60.0, "h": 3600.0, "d": 86400.0}
+FORM = re.compile(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]+)")
+
+Price = Callable[[ExperimentSpec], Range | None]
+"""seconds that a run will take, None where nothing is known"""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one command may take. seconds: by the clock, or of all devices together (`of_devices`), where a
+    device is a GPU, or a worker that has none."""
+
+    words: str
+    seconds: float
+    of_devices: bool
+
+    @classmethod
+    def parse(cls, words: str, rate: float | None = None) -> Self:
+        """`4h` by the clock, `20GPUh` of devices, `10USD` at a rate for an hour of one. Raises SpecError."""
+        form = FORM.fullmatch(words.strip())
+        amount, unit = (float(form[1]), form[2]) if form else (0.0, "")
+        if amount > 0 and unit in UNITS:
+            return cls(words, amount * UNITS[unit], of_devices=False)
+        if amount > 0 and unit in {"GPUh", "workerh"}:
+            return cls(words, amount * UNITS["h"], of_devices=True)
+        if amount > 0 and len(unit) == 3 and unit.isupper():
+            if not rate:
+                raise SpecError(f"a budget of {words} needs the price of an hour of one GPU: add --rate.")
+            return cls(words, amount / rate * UNITS["h"], of_devices=True)
+        raise SpecError(
+            f"--budget is a time (4h, 30min), device-hours (20GPUh) or money (10USD), got {words!r}."
+        )
+
+
+def devices(resources: Resources) -> float:
+    """That one run holds: GPUs, or workers where they have none."""
+    return resources.workers * (resources.gpus or 1)
+
+
+class Purse:
+    """What a command has left of its budget. Runs are entered when they begin and when they end."""
+
+    def __init__(
+        self, budget: Budget, price: Price, resources: Resources, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.budget, self.price, self.now = budget, price, now
+        self._each = devices(resources) if budget.of_devices else 1.0
+        self._begun, self._spent = now(), 0.0
+        self._running: dict[str, tuple[float, float]] = {}
+
+    def affords(self, spec: ExperimentSpec) -> bool:
+        """Whether the budget holds even if this run, and all that are at work, take as long as they may.
+        What cannot be priced is not afforded."""
+        price = self.price(spec)
+        if price is None:
+            return False
+        return self._committed() + price.high * self._each <= self.budget.seconds
+
+    def begin(self, spec: ExperimentSpec) -> None:
+        price = self.price(spec)
+        self._running[spec.digest] = (self.now(), price.high if price else 0.0)
+
+    def end(self, digest: str) -> None:
+        begun, _ = self._running.pop(digest, (self.now(), 0.0))
+        self._spent += (self.now() - begun) * self._each
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is at work."""
+        return bool(self._running)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the budget is used up: what is at work must stop."""
+        return self.spent > self.budget.seconds
+
+    @property
+    def spent(self) -> float:
+        """Seconds, of the kind that the budget counts."""
+        if not self.budget.of_devices:
+            return self.now() - self._begun
+        return self._spent + sum((self.now() - begun) * self._each for begun, _ in self._running.values())
+
+    def _committed(self) -> float:
+        """What will have been spent, at most, when those have ended that are at work. By the clock a run that
+        begins now does not wait for them."""
+        if not self.budget.of_devices:
+            return self.spent
+        at_work = (max(high, self.now() - begun) * self._each for begun, high in self._running.values())
+        return self._spent + sum(at_work)
