@@ -28,7 +28,8 @@ def go(storage: Path, spec=SPEC, data="", **options) -> Chain:
     sink = Ledger()
     train(spec, data_root=str(data), storage=str(storage), sink=sink, **options)
     chain = Chain.read(sink.files["chain.json"])
-    assert sink.tags == {"chain": chain.head}
+    assert sink.tags["chain"] == chain.head
+    assert sink.tags["made.workers"] == str(options.get("workers", 1))
     return chain
 
 

@@ -21,6 +21,8 @@ from lab.errors import RecordError
 
 FILE, TAG = "chain.json", "chain"
 """what is kept with a run: the links, and the hash of the last one"""
+MADE = "made."
+"""how the tags begin that say with which device, machine and libraries"""
 CURVE = "train/loss"
 """the metric whose points are the links of losses"""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic, sleep
@@ -104,8 +106,10 @@ class Keeper:
         deadline = monotonic() + LAST_PATIENCE
         self._collect(wait=True)
         if self.group.leads:
+            made_with = self._made_with()
+            tags = {f"{chain.MADE}{name}": str(value) for name, value in made_with.items()}
             self.sink.keep(
-                chain.FILE, self.journal.chain.text(self._made_with()), {chain.TAG: self.journal.chain.head}
+                chain.FILE, self.journal.chain.text(made_with), {chain.TAG: self.journal.chain.head} | tags
             )
         while True:
             self._begin()
@@ -182,4 +186,11 @@ class Keeper:
     def _made_with(self) -> dict[str, object]:
         device = self.group.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        return {"workers": self.group.world, "device": name, "torch": torch.__version__}
+        machine = f"{platform.machine()}, {os.cpu_count()} cores"
+        return {
+            "workers": self.group.world,
+            "device": name,
+            "machine": machine,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
