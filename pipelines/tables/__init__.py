@@ -1,5 +1,20 @@
 """The paper's tables, regenerated from the record beside the paper's values."""
 
+from pipelines.tables.archive import Archive, pack
 from pipelines.tables.build import assemble, build, exhibits, render, searched
+from pipelines.tables.colophon import Colophon
+from pipelines.tables.verify import verify_archive, verify_folder, verify_record
 
-__all__ = ["assemble", "build", "exhibits", "render", "searched"]
+__all__ = [
+    "Archive",
+    "Colophon",
+    "assemble",
+    "build",
+    "exhibits",
+    "pack",
+    "render",
+    "searched",
+    "verify_archive",
+    "verify_folder",
+    "verify_record",
+]

@@ -7,20 +7,22 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from lab import Ablation, Search
 from lab.errors import SpecError, UnknownName
 from lab.sweep import Sweep
 from lab.tracking.tracker import Tracker, membership
-from pipelines.tables import export, fill, markdown
+from pipelines.tables import export, fill, latex, markdown
+from pipelines.tables.colophon import FILE, Colophon, Written
 from pipelines.tables.plots import Panel
 from pipelines.tables.report import report
 from pipelines.tables.search import SearchResult, search_result
+from pipelines.tables.snapshot import Witness
 from pipelines.tables.table import ResultsTable
 from pipelines.tables.terminal import terminal
 
-Format = Literal["text", "md", "csv", "json", "html"]
+Format = Literal["text", "md", "tex", "csv", "json", "html"]
 _SUFFIX = {"text": "txt"}
 
 
@@ -59,6 +61,8 @@ def render(tables: Sequence[ResultsTable], format: Format, searches: Sequence[Se
         return "\n".join(map(terminal, tables))
     if format == "md":
         return "\n".join(map(markdown.markdown, tables))
+    if format == "tex":
+        return latex.document(tables)
     if format == "csv":
         return export.csv_text(tables)
     if format == "json":
@@ -80,20 +84,40 @@ def build(
     """Write the exhibits into the folder `out` and return the files.
 
     That is one file each, or for html one page, `report.html`, with all of them and every Search among the
-    sweeps. Raises what `assemble` raises.
+    sweeps; for tex also `tables.tex`, which takes them in. `colophon.json` says what they were made from.
+    Raises what `assemble` raises, and RecordError for a colophon there that is none.
     """
-    tables = assemble(names, tracker, sweeps)
-    if format == "html":
-        texts = {"report": render(tables, format, searched(tracker, sweeps))}
-    else:
-        texts = {table.name: render([table], format) for table in tables}
+    before = Colophon.of(out)
+    witness = Witness(tracker)
+    reading = cast(Tracker, witness)
+    tables = assemble(names, reading, sweeps)
+    files = written(tables, format, searched(reading, sweeps) if format == "html" else ())
+    made = Colophon(
+        scale=next((sweep.scale for sweep in sweeps.values()), ""),
+        files={name: Written(format, holds) for name, (holds, _) in files.items()},
+        snapshot=witness.snapshot(),
+    )
     out.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for stem, text in texts.items():
-        path = out / f"{stem}.{_SUFFIX.get(format, format)}"
-        path.write_text(text, encoding="utf-8")
-        paths.append(path)
-    return paths
+    texts = {name: text for name, (_, text) in files.items()} | {FILE: made.beside(before).text()}
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8")
+    return [out / name for name in files]
+
+
+def written(
+    tables: Sequence[ResultsTable],
+    format: Format,  # noqa: A002
+    searches: Sequence[SearchResult] = (),
+) -> dict[str, tuple[tuple[str, ...], str]]:
+    """File name -> the exhibits in it and its text."""
+    names = tuple(table.name for table in tables)
+    if format == "html":
+        return {"report.html": (names, render(tables, format, searches))}
+    if format == "tex":
+        texts = {f"{table.name}.tex": ((table.name,), latex.latex(table)) for table in tables}
+        return texts | {latex.DOCUMENT: (names, latex.document(tables, inputs=True))}
+    suffix = _SUFFIX.get(format, format)
+    return {f"{table.name}.{suffix}": ((table.name,), render([table], format)) for table in tables}
 
 
 def searched(tracker: Tracker, sweeps: Mapping[str, Sweep]) -> list[SearchResult]:

@@ -7,18 +7,28 @@ from collections.abc import Sequence
 from pipelines.tables.markdown import cells, heads, to_do, verdicts
 from pipelines.tables.table import ResultsTable
 
+RULE, GAP = "─", "   "
+
 
 def terminal(table: ResultsTable) -> str:
     """The table with ours and the paper's side by side; * is as good as the column's best."""
-    kinds, winners = table.kinds(), table.winners()
-    rows = [["", *heads(table, kinds)]]
-    rows += [[row.label, *map(_starred, cells(table, row, kinds, winners))] for row in table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
-    body = [_line(row, widths) for row in rows]
+    rows, across = _rows(table), widths(table)
+    rule = RULE * (sum(across) + len(GAP) * (len(across) - 1))
+    body = [_line(row, across) for row in rows]
     lines = [table.title, table.honesty, "", rule, body[0], rule, *body[1:], rule, ""]
     lines += [line.replace("**", "") for line in (*verdicts(table), *to_do(table))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def widths(table: ResultsTable) -> list[int]:
+    """Of its columns in characters, that of the labels first; `GAP` stands between them."""
+    return [max(map(len, column)) for column in zip(*_rows(table), strict=True)]
+
+
+def _rows(table: ResultsTable) -> list[list[str]]:
+    kinds, winners = table.kinds(), table.winners()
+    labelled = [[row.label, *map(_starred, cells(table, row, kinds, winners))] for row in table.rows]
+    return [["", *heads(table, kinds)], *labelled]
 
 
 def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
@@ -26,7 +36,7 @@ def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
         part.ljust(width) if not place else part.rjust(width)
         for place, (part, width) in enumerate(zip(parts, widths, strict=True))
     )
-    return "   ".join((first, *others)).rstrip()
+    return GAP.join((first, *others)).rstrip()
 
 
 def _starred(part: str) -> str:

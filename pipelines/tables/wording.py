@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from pipelines.tables.cell import Cell, Counted, Measured, Missing, Stage, short
 from pipelines.tables.paper import Quoted
 from pipelines.tables.statistics import Estimate
 from pipelines.tables.table import ResultsTable
 
 MINUS = "−"
+
+
+def anchor(table: str, row: str, column: str) -> str:
+    """The name of a cell in addresses: `table6.8-interleaved.top1`."""
+    return ".".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in (table, row, column))
 
 
 def estimate(of: Estimate) -> str:

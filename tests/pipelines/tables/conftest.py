@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from lab import Ablation, Case, Evaluation, ExperimentSpec
-from lab.origin import origin
+from lab.origin import FINGERPRINT, origin
 from lab.settings import Settings
 from lab.spec import ExperimentSpec as Spec
 from lab.tracking.memory import MemoryTracker
-from lab.tracking.tracker import RunRecord, Scalar, Status, membership
+from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker, membership
+from lab.train.chain import FILE as CHAIN
+from lab.train.chain import TAG as CHAIN_TAG
+from lab.train.chain import Chain
 from perceiver import Fourier, Image, PerceiverConfig
 from pipelines.data import Digits
 from tests.lab.toy import toy_spec
@@ -41,9 +46,11 @@ SWEEP_CASES = {
 class Laboratory:
     """Sweeps whose cases differ in the learning rate, and a record of their runs."""
 
-    def __init__(self) -> None:
-        self.tracker = MemoryTracker()
+    def __init__(self, tracker: Tracker | None = None) -> None:
+        self.tracker = tracker or MemoryTracker()
         self.parents: dict[str, RunRecord] = {}
+        self.chained = False
+        """whether runs are closed with the chain of what they measured"""
 
     def sweep(
         self,
@@ -106,9 +113,21 @@ class Laboratory:
             for step, at in enumerate([values] if isinstance(values, float) else values, 1)
         ]
         self.tracker.log(record.run_id, scalars)
+        if self.chained:
+            self.chain(record, scalars)
         if status is not Status.RUNNING:
             self.tracker.end(record.run_id, status)
         return record.run_id
+
+    def chain(self, record: RunRecord, scalars: Sequence[Scalar]) -> None:
+        chain = Chain(record.digest, record.tags[FINGERPRINT])
+        for scalar in scalars:
+            chain.add(scalar.step, (0, scalar.step), scalar.name, scalar.value)
+        with TemporaryDirectory() as folder:
+            file = Path(folder, CHAIN)
+            file.write_text(chain.text({}))
+            self.tracker.attach(record.run_id, file)
+        self.tracker.tag(record.run_id, {CHAIN_TAG: chain.head})
 
     def fill_case(
         self, sweep: Ablation, case: str, values: Sequence[float], metric: str = "test/top1"

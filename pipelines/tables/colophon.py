@@ -1,0 +1,83 @@
+"""What a folder of tables was made from: the scale, the files, and what the record said then.
+
+It lies beside them as `colophon.json`; `lab verify` compares files, colophon and record with each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lab.errors import RecordError
+from pipelines.tables.snapshot import Snapshot
+
+FILE = "colophon.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file: its format, and the exhibits in it."""
+
+    form: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Colophon:
+    """files: name -> what is in it, as it was written from `snapshot`."""
+
+    scale: str
+    files: Mapping[str, Written] = field(default_factory=dict)
+    snapshot: Snapshot = field(default_factory=Snapshot)
+
+    @property
+    def names(self) -> list[str]:
+        """Every exhibit in any file."""
+        return sorted({name for written in self.files.values() for name in written.names})
+
+    def beside(self, other: Colophon | None) -> Colophon:
+        """This one and what an earlier one says of files that are still as they were; nothing of another
+        scale. Where both hold a run, this one has seen it last."""
+        if other is None or other.scale != self.scale:
+            return self
+        mine, theirs = self.snapshot, other.snapshot
+        both = Snapshot(
+            held=theirs.held | mine.held,
+            groups=theirs.groups | mine.groups,
+            curves={
+                run: theirs.curves.get(run, {}) | mine.curves.get(run, {})
+                for run in theirs.curves.keys() | mine.curves.keys()
+            },
+        )
+        return replace(self, files={**other.files, **self.files}, snapshot=both)
+
+    def text(self) -> str:
+        """As JSON; the same tables of the same record, the same bytes."""
+        files = {name: [w.form, list(w.names)] for name, w in sorted(self.files.items())}
+        head = {"version": VERSION, "scale": self.scale, "files": files}
+        return json.dumps(head | self.snapshot.data(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Colophon:
+        """Raises RecordError for what is none, and for one of another version."""
+        try:
+            held = json.loads(text)
+            version = held["version"]
+            files = {name: Written(form, tuple(names)) for name, (form, names) in held["files"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise RecordError(f"this is no {FILE} ({fault!r}): make the tables again.") from None
+        if version != VERSION:
+            raise RecordError(f"{FILE} is of version {version!r}, {VERSION} is read: make the tables again.")
+        foreign = [name for name in files if Path(name).name != name or name in ("", ".", "..")]
+        if foreign:
+            raise RecordError(f"{FILE} names {foreign[0]!r}, which is not a file beside it.")
+        return cls(str(held["scale"]), files, Snapshot.read(held))
+
+    @classmethod
+    def of(cls, folder: Path) -> Colophon | None:
+        """The colophon in a folder, None where there is none. Raises RecordError where it cannot be read."""
+        path = folder / FILE
+        return cls.parse(path.read_text(encoding="utf-8")) if path.is_file() else None

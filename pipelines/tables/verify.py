@@ -1,0 +1,86 @@
+"""Whether tables are what the record says.
+
+Three things are compared: a folder's files with what its colophon gives, the colophon's runs with those on
+record, and what is on record of every run with the chain that was closed with it. Whoever alters one of them
+leaves the others, and the cell that rests on it is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from lab.errors import RecordError
+from lab.sweep import Sweep
+from lab.tracking.tracker import Tracker
+from pipelines.tables.archive import Archive
+from pipelines.tables.build import Format, assemble, searched, written
+from pipelines.tables.cell import Measured
+from pipelines.tables.colophon import FILE, Colophon
+from pipelines.tables.faults import Fault, Texts, altered, outdated, rewritten, unchained
+from pipelines.tables.table import ResultsTable
+
+
+@dataclass(frozen=True)
+class Verification:
+    """cells: that rest on runs · faults: what is not as it should be · without_chain: runs that were made
+    before one was kept, or whose chain is not there"""
+
+    cells: int
+    faults: tuple[Fault, ...]
+    without_chain: tuple[str, ...] = ()
+
+
+def verify_record(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]) -> Verification:
+    """The runs of these exhibits with their chains; nothing that was written is looked at."""
+    tables = assemble(names, tracker, sweeps)
+    faults, without = unchained(tables, tracker)
+    return Verification(_cells(tables), tuple(faults), tuple(without))
+
+
+def verify_folder(folder: Path, tracker: Tracker, sweeps: Mapping[str, Sweep]) -> Verification:
+    """What `lab tables --out` wrote there, with the record. Raises RecordError where there is no colophon."""
+    colophon = Colophon.of(folder)
+    if colophon is None:
+        raise RecordError(f"{folder} has no {FILE}: make the tables with `lab tables --out {folder}`.")
+    snapshot = cast(Tracker, colophon.snapshot)
+    then, now = (assemble(colophon.names, source, sweeps) for source in (snapshot, tracker))
+
+    def read(name: str) -> str | None:
+        path = folder / name
+        return path.read_bytes().decode(errors="replace") if path.is_file() else None
+
+    faults, without = unchained(now, tracker)
+    found = [*outdated(then, now), *rewritten(then, snapshot, tracker), *faults]
+    return Verification(
+        _cells(then), (*found, *altered(texts(colophon, then, sweeps), read, then)), tuple(without)
+    )
+
+
+def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verification:
+    """What `lab pack` wrote: its files with its runs, and its runs with their chains."""
+    snapshot = cast(Tracker, archive.colophon.snapshot)
+    tables = assemble(archive.colophon.names, snapshot, sweeps)
+    damaged = [Fault(None, why) for why in archive.damage()]
+    faults, without = unchained(tables, snapshot)
+    edited = altered(texts(archive.colophon, tables, sweeps), archive.table, tables)
+    return Verification(_cells(tables), (*damaged, *faults, *edited), tuple(without))
+
+
+def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[str, Sweep]) -> Texts:
+    """File name -> the exhibits in it, its format and what should be in it, by the colophon."""
+    known = {table.name: table for table in tables}
+    searches = searched(cast(Tracker, colophon.snapshot), sweeps)
+    expected = {}
+    for file, made in colophon.files.items():
+        form = cast(Format, made.form)
+        of = written([known[name] for name in made.names], form, searches if form == "html" else ())
+        if file in of:
+            expected[file] = (made.names, made.form, of[file][1])
+    return expected
+
+
+def _cells(tables: Sequence[ResultsTable]) -> int:
+    return sum(isinstance(cell, Measured) for table in tables for _, _, cell in table.cells())
