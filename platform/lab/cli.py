@@ -94,8 +94,9 @@ def build_parser() -> Parser:
 
     tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
     tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
-    tables.add_argument("--format", choices=["text", "md", "csv", "json", "html"], default="text")
+    tables.add_argument("--format", choices=["text", "md", "tex", "csv", "json", "html"], default="text")
     tables.add_argument("--out", help="write files into this folder instead of printing")
+    tables.add_argument("--from", dest="source", help="an archive of `lab pack`, in place of the record")
     _scale(tables)
 
     runs = command("runs", "tables", "The runs on record")
@@ -110,6 +111,8 @@ def build_parser() -> Parser:
     ui = command("ui", "ui", "Open the record in the MLflow UI, on this machine only")
     ui.add_argument("--port", type=int, default=5000)
     _explaining(command)
+    _keeping(command)
+    _on_a_cluster(command)
     return parser
 
 
@@ -127,9 +130,61 @@ def _explaining(command: Callable[..., Parser]) -> None:
     _scale(plan)
     _resources(plan)
 
+    compare = command("compare", "compare", "In what runs differ: fields, code, data, what they measured")
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
+    compare.add_argument("--all", action="store_true", help="also the fields that are the same")
+
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
     why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
     _scale(why)
+
+
+def _on_a_cluster(command: Callable[..., Parser]) -> None:
+    """The commands that speak to a cluster through a tunnel."""
+    submit = command("submit", "submit", "Run a lab command as a job of the cluster")
+    submit.usage = "lab submit [--priority N] [--follow] COMMAND ..."
+    submit.add_argument("--priority", type=int, default=0, help="of jobs that wait, the highest goes first")
+    submit.add_argument("--follow", action="store_true", help="print what it says until it has ended")
+    submit.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="e.g. sweep table6")
+
+    jobs = command("jobs", "jobs", "The jobs of the cluster, and those that died with their head")
+    jobs.add_argument("--all", action="store_true", help="also those that ended long ago")
+    jobs.add_argument("--last", type=int, default=10, help="how many that ended are shown; default 10")
+
+    logs = command("logs", "logs", "What a job says")
+    logs.add_argument("job", help="its name, or the beginning of it")
+    logs.add_argument("--follow", action="store_true", help="until it has ended")
+
+    stop = command("stop", "stop", "Stop a job; its checkpoints are written first")
+    stop.add_argument("job", help="its name, or the beginning of it")
+
+
+def _keeping(command: Callable[..., Parser]) -> None:
+    """The commands that fill tables, check them and take them away."""
+    fill = command("fill", "fill", "Run what a cell or a table lacks, after its plan")
+    fill.add_argument("name", metavar="CELL", help="table6, or 'table6 / 8 interleaved / top1'")
+    fill.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
+    _affording(fill)
+    _scale(fill)
+    _resources(fill)
+
+    verify = command("verify", "verify", "Whether tables are what the record says; 1 where they are not")
+    verify.add_argument("places", nargs="*", metavar="PLACE", help="a folder, an archive, or exhibits")
+    _scale(verify)
+
+    pack = command("pack", "verify", "Spec, lock, record and tables in one file, to make them again from")
+    pack.add_argument("out", help="NAME.zip")
+    pack.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    _scale(pack)
+
+    audit = command("audit", "audit", "Train runs again that are drawn at random, and compare")
+    audit.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    audit.add_argument("--draw", type=int, default=1, help="how many runs; default 1")
+    audit.add_argument("--seed", type=int, default=0, help="of the draw")
+    audit.add_argument("--tolerance", type=float, default=0.01, help="where hardware differs; default 0.01")
+    _affording(audit)
+    _scale(audit)
+    _resources(audit)
 
 
 def _searching(parser: Parser) -> None:
@@ -212,6 +267,7 @@ def _flags() -> list[str]:
         "--pruning",
         "--sustained",
         "--format",
+        "--from",
     ]
 
 

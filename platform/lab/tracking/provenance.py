@@ -26,7 +26,9 @@ def provenance(code: Path = CODE) -> dict[str, str]:
         _git("rev-parse", "HEAD", at=code) if _git("ls-files", "--error-unmatch", init, at=code) else None
     )
     if not top or not commit:
-        return {"commit": UNKNOWN, "dirty": UNKNOWN, "mlflow.source.git.commit": UNKNOWN}
+        # On a cluster there is no repository: whoever submitted the job said what its code is.
+        commit, dirty = os.environ.get("LAB_COMMIT", UNKNOWN), os.environ.get("LAB_DIRTY", UNKNOWN)
+        return {"commit": commit, "dirty": dirty, "mlflow.source.git.commit": commit}
     root = Path(top)
     changes = _git("status", "--porcelain", "--untracked-files=no", at=root)
     unknown = _git("ls-files", "--others", "--exclude-standard", "-z", "--", "*.py", at=root)
