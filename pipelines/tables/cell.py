@@ -154,19 +154,17 @@ class Counted:
         """Whether the count of the paper's model, rounded as the paper rounds, is what the paper prints."""
         if self.paper is None:
             return ""
-        return (
-            "exact"
-            if short(self.at_paper_scale) == self.paper.text
-            else f"counts {short(self.at_paper_scale)}"
-        )
+        decimals = len(self.paper.text.rstrip("BMk").partition(".")[2])
+        counted = short(self.at_paper_scale, decimals)
+        return "exact" if counted == self.paper.text else f"counts {counted}"
 
 
 Cell = Quoted | Counted | Measured | Missing
 
 
-def short(count: int) -> str:
+def short(count: int, decimals: int = 1) -> str:
     """A count as the paper prints it: `44.9M`, `707.2B`; below a thousand as it is."""
     for size, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if count >= size:
-            return f"{count / size:.1f}{suffix}"
+            return f"{count / size:.{decimals}f}{suffix}"
     return str(count)

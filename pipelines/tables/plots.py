@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.tables import svg
-from pipelines.tables.cell import Cell, Measured, Stage
+from pipelines.tables.cell import Cell, Counted, Measured, Stage, short
 from pipelines.tables.paper import Quoted
 from pipelines.tables.svg import Scale
 from pipelines.tables.table import ResultsTable
 
-WIDTH = 340.0
+WIDTH, HEIGHT = 340.0, 250.0
+TOP, BOTTOM = 34.0, 40.0
+"""room above and below what is drawn"""
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,18 @@ class Point:
         return (self.value, *(end for end in (self.low, self.high) if end is not None))
 
 
-def bars(table: ResultsTable, columns: tuple[str, str]) -> list[Panel]:
-    """Two bars per row, the first column solid and the second hatched, with intervals."""
+def bars(table: ResultsTable, columns: tuple[str, ...], rows: Sequence[str] = ()) -> list[Panel]:
+    """One bar or two per row, the first column solid and the second hatched, with intervals.
+
+    rows: those that are drawn; all of them where none is named.
+    """
     titles = [column.title for key in columns for column in table.columns if column.key == key]
     panels = []
     for side, title in _sides(table):
         groups = [
-            (row.label, [_point(table.cell(row.label, key), side) for key in columns]) for row in table.rows
+            (row.label, [_point(table.find(row.label, key), side) for key in columns])
+            for row in table.rows
+            if not rows or row.label in rows
         ]
         known = [(label, points) for label, points in groups if any(points)]
         if known:
@@ -52,9 +59,16 @@ def bars(table: ResultsTable, columns: tuple[str, str]) -> list[Panel]:
 
 
 def curves(
-    table: ResultsTable, column: str, axis: str, series: Mapping[str, Mapping[int, str]]
+    table: ResultsTable,
+    column: str,
+    axis: str,
+    series: Mapping[str, Mapping[int, str] | Mapping[float, str]],
+    ours: Mapping[float, float] | None = None,
 ) -> list[Panel]:
-    """Accuracy against a number, one curve per series; `series` names the row of every number."""
+    """Accuracy against a number, one curve per series; `series` names the row of every number.
+
+    ours: the paper's number -> this scale's, where it is another.
+    """
     numbers = sorted({number for rows in series.values() for number in rows})
     panels = []
     for side, title in _sides(table):
@@ -64,19 +78,49 @@ def curves(
             }
             for name, rows in series.items()
         }
+        here = ours if ours and side == "ours" else {}
         if any(drawn.values()):
-            panels.append(Panel(title, _line_chart(f"{table.title}, {title}", axis, numbers, drawn)))
+            ticks = {number: f"{here.get(number, number):g}" for number in numbers}
+            panels.append(Panel(title, _line_chart(f"{table.title}, {title}", axis, ticks, drawn)))
+    return panels
+
+
+def against_flops(
+    table: ResultsTable, series: Mapping[str, Sequence[str]], column: str = "top1", flops: str = "flops"
+) -> list[Panel]:
+    """Accuracy against forward FLOPs, a mark for each row and a line through those of a series, which names
+    it; the paper's against those of its own models."""
+    panels = []
+    for side, title in _sides(table):
+        drawn = {
+            name: [
+                (_cost(table.cell(label, flops), side), point)
+                for label in rows
+                if (point := _point(table.cell(label, column), side))
+            ]
+            for name, rows in series.items()
+        }
+        if any(drawn.values()):
+            heading = f"Against FLOPs. {title}"
+            panels.append(Panel(heading, _scatter(f"{table.title}. {heading}", drawn)))
     return panels
 
 
 def _sides(table: ResultsTable) -> tuple[tuple[str, str], ...]:
     return ("ours", f"Ours, {table.scale} scale: {table.setting.partition(',')[0]}"), (
         "paper",
-        "The paper: ImageNet",
+        f"The paper: {table.stands_for}",
     )
 
 
-def _point(cell: Cell, side: str) -> Point | None:
+def _cost(cell: Cell, side: str) -> int:
+    assert isinstance(cell, Counted)
+    return cell.at_paper_scale if side == "paper" else cell.value
+
+
+def _point(cell: Cell | None, side: str) -> Point | None:
+    if cell is None:
+        return None
     if side == "paper":
         paper = cell if isinstance(cell, Quoted) else cell.paper
         return Point(paper.value) if paper and paper.value is not None else None
@@ -89,7 +133,7 @@ def _point(cell: Cell, side: str) -> Point | None:
 def _bar_chart(
     name: str, legend: Sequence[str], groups: Sequence[tuple[str, list[Point | None]]], identity: str
 ) -> str:
-    left, top, pitch, thick = 4.0, 34.0, 52.0, 11.0
+    left, top, pitch, thick = 4.0, TOP, 26.0 + 13 * len(legend), 11.0
     height = top + pitch * len(groups) + 22
     x = Scale(0, 100, left, WIDTH - 44)
     parts = [svg.hatch(identity, 1), *_legend(legend, identity)]
@@ -123,43 +167,82 @@ def _bar(point: Point, series: int, x: Scale, y: float, *, thick: float, identit
 
 
 def _line_chart(
-    name: str, axis: str, numbers: Sequence[int], series: Mapping[str, Mapping[int, Point]]
+    name: str, axis: str, ticks: Mapping[float, str], series: Mapping[str, Mapping[float, Point]]
 ) -> str:
-    height, top, bottom = 250.0, 34.0, 40.0
-    reach = [value for points in series.values() for point in points.values() for value in point.reach]
-    low, high = svg.padded(reach)
-    y = Scale(max(0.0, low), min(100.0, high), height - bottom, top)
-    x = Scale(0, max(1, len(numbers) - 1), 52, WIDTH - 22)
-    parts = list(_legend(list(series), None))
+    numbers = list(ticks)
+    room = _room(series)
+    x = Scale(0, max(1, len(numbers) - 1), 52, WIDTH - 22 - room)
+    at = [(ticks[number], x(place)) for place, number in enumerate(numbers)]
+    y, parts = _frame([p for points in series.values() for p in points.values()], axis, at)
+    ends = {}
+    for index, (label, points) in enumerate(series.items()):
+        shift = (index - (len(series) - 1) / 2) * 7  # so that intervals of two series do not hide each other
+        places = {n: (x(numbers.index(n)) + shift, y(point.value)) for n, point in sorted(points.items())}
+        parts.append(svg.polyline(list(places.values()), f"curve s{index % svg.SERIES + 1}"))
+        for number, place in places.items():
+            parts += _marked(points[number], place, index, y)
+        if places:
+            ends[label] = list(places.values())[-1]
+    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(_names(ends) if room else ()))
+
+
+def _scatter(name: str, series: Mapping[str, Sequence[tuple[int, Point]]]) -> str:
+    costs = [cost for rows in series.values() for cost, _ in rows]
+    x = Scale(min(costs) / 1.3, max(costs) * 1.3, 52, WIDTH - 22 - _room(series), log=True)
+    at = [(short(round(tick)), x(tick)) for tick in x.ticks]
+    y, parts = _frame([p for rows in series.values() for _, p in rows], "forward FLOPs per example", at)
+    ends = {}
+    for index, (label, rows) in enumerate(series.items()):
+        places = [(x(cost), y(point.value)) for cost, point in rows]
+        if len(places) > 1:
+            parts.append(svg.polyline(sorted(places), f"curve s{index % svg.SERIES + 1}"))
+        for (_, point), place in zip(rows, places, strict=True):
+            parts += _marked(point, place, index, y)
+        if places:
+            ends[label] = max(places)
+    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(_names(ends) if len(series) > 1 else ()))
+
+
+def _frame(points: Sequence[Point], axis: str, ticks: Sequence[tuple[str, float]]) -> tuple[Scale, list[str]]:
+    """The scale of percents, and the lines and words around a chart."""
+    low, high = svg.padded([value for point in points for value in point.reach])
+    y = Scale(max(0.0, low), min(100.0, high), HEIGHT - BOTTOM, TOP)
+    parts = []
     for tick in y.ticks:
         parts.append(svg.line((36, y(tick)), (WIDTH - 6, y(tick)), "grid"))
         parts.append(svg.text(f"{tick:g}", 30, y(tick) + 3.5, "end", "tick"))
-    parts.append(svg.text("%", 30, top - 8, "end", "tick"))
-    for place, number in enumerate(numbers):
-        parts.append(svg.text(str(number), x(place), height - bottom + 18, "middle", "tick"))
-    parts.append(svg.text(axis, (x(0) + x(len(numbers) - 1)) / 2, height - 4, "middle", "tick"))
-    for index, points in enumerate(series.values()):
-        shift = (index - (len(series) - 1) / 2) * 7  # so that intervals of two series do not hide each other
-        at = {n: (x(numbers.index(n)) + shift, y(point.value)) for n, point in sorted(points.items())}
-        parts.append(svg.polyline(list(at.values()), f"curve s{index + 1}"))
-        for number, (px, py) in at.items():
-            point = points[number]
-            if point.low is not None and point.high is not None:
-                parts.append(svg.whisker((px, y(max(y.low, point.low))), (px, y(min(y.high, point.high)))))
-            parts.append(svg.mark((px, py), index, "partial" if point.partial else ""))
-    return svg.drawing(WIDTH, height, name, *parts)
+    parts.append(svg.text("%", 30, TOP - 12, "end", "tick"))
+    parts += [svg.text(label, place, HEIGHT - BOTTOM + 18, "middle", "tick") for label, place in ticks]
+    middle = (ticks[0][1] + ticks[-1][1]) / 2 if ticks else WIDTH / 2
+    return y, [*parts, svg.text(axis, middle, HEIGHT - 4, "middle", "tick")]
 
 
-def _legend(names: Sequence[str], identity: str | None) -> Iterable[str]:
-    """Bars are shown as swatches, curves (no `identity`) as a piece of line with its mark."""
-    x = 4.0 if identity else 40.0
+def _marked(point: Point, at: svg.Point, series: int, y: Scale) -> Iterable[str]:
+    """The mark of a point and the whisker of its interval."""
+    if point.low is not None and point.high is not None:
+        yield svg.whisker((at[0], y(max(y.low, point.low))), (at[0], y(min(y.high, point.high))))
+    yield svg.mark(at, series, "partial" if point.partial else "")
+
+
+def _room(series: Mapping[str, object]) -> float:
+    """Pixels on the right for the names of several series."""
+    return 6.3 * max(map(len, series)) + 4 if len(series) > 1 else 0.0
+
+
+def _names(ends: Mapping[str, svg.Point]) -> Iterable[str]:
+    """Every series' name at its end, moved apart where they would stand on each other."""
+    lowest = 0.0
+    for name, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):
+        lowest = max(y + 4, lowest + 13)
+        yield svg.text(name, x + 9, lowest, class_="label halo")
+
+
+def _legend(names: Sequence[str], identity: str) -> Iterable[str]:
+    """What a solid bar is, and what a hatched one."""
+    x = 4.0
     for index, name in enumerate(names):
-        if identity:
-            fill = f"url(#{identity})" if index else None
-            classes = f"bar s{index + 1}" + (" hatched" if index else "")
-            yield svg.element("rect", x=x, y=6, width=18, height=10, class_=classes, fill=fill)
-        else:
-            yield svg.polyline([(x, 11), (x + 22, 11)], f"curve s{index + 1}")
-            yield svg.mark((x + 11, 11), index)
-        yield svg.text(name, x + 28, 15, class_="label")
+        fill = f"url(#{identity})" if index else None
+        classes = f"bar s{index + 1}" + (" hatched" if index else "")
+        yield svg.element("rect", x=x, y=6, width=18, height=10, class_=classes, fill=fill)
+        yield svg.text(name, x + 24, 15, class_="label")
         x += 28 + 7 * len(name) + 18

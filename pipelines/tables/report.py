@@ -23,6 +23,8 @@ from pipelines.tables.statistics import CONFIDENCE
 from pipelines.tables.table import ResultsTable
 
 HERE = Path(__file__).parent
+STYLES = ("plot.css", "report.css")
+"""in this order: the page may change what drawings begin with"""
 
 
 def report(
@@ -42,7 +44,7 @@ def report(
         scales=sorted({table.honesty for table in tables}),
         sources=load().sources,
         confidence=f"{CONFIDENCE:.0%}",
-        css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
+        css=Markup("".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)),  # noqa: S704 our own
     )
 
 

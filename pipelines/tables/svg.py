@@ -7,11 +7,14 @@ pixels with one decimal, so that equal numbers give equal bytes.
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 Point = tuple[float, float]
+SERIES = 4
+"""Series that differ in mark, dash and hue."""
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> str:
@@ -50,15 +53,35 @@ def polyline(points: Sequence[Point], class_: str, opacity: float | None = None)
                    opacity=None if opacity is None else f"{opacity:.2f}")  # fmt: skip
 
 
+def polygon(points: Sequence[Point], class_: str) -> str:
+    return element("polygon", points=" ".join(f"{_text(x)},{_text(y)}" for x, y in points), class_=class_)
+
+
+def picture(png: bytes, at: Point, size: Point) -> str:
+    """A PNG file inside the drawing, its pixels left sharp."""
+    data = f"data:image/png;base64,{b64encode(png).decode()}"
+    return element("image", href=data, x=at[0], y=at[1], width=size[0], height=size[1],
+                   style="image-rendering:pixelated")  # fmt: skip
+
+
 def mark(at: Point, series: int, class_: str = "", size: float = 4.0) -> str:
-    """A filled circle for the first series, a hollow square for the second."""
+    """A filled circle, a hollow square, a filled triangle or a hollow diamond, by the series."""
     x, y = at
-    classes = f"mark s{series + 1} {class_}".strip()
-    if series % 2:
-        return element(
-            "rect", x=x - size, y=y - size, width=2 * size, height=2 * size, class_=f"{classes} hollow"
-        )
-    return element("circle", cx=x, cy=y, r=size, class_=classes)
+    classes = f"mark s{series % SERIES + 1} {class_}".strip()
+    match series % SERIES:
+        case 0:
+            return element("circle", cx=x, cy=y, r=size, class_=classes)
+        case 1:
+            side = 2 * size
+            return element(
+                "rect", x=x - size, y=y - size, width=side, height=side, class_=f"{classes} hollow"
+            )
+        case 2:
+            return polygon([(x, y - size - 1), (x + size + 1, y + size), (x - size - 1, y + size)], classes)
+        case _:
+            reach = size + 1.5
+            corners = [(x, y - reach), (x + reach, y), (x, y + reach), (x - reach, y)]
+            return polygon(corners, f"{classes} hollow")
 
 
 def whisker(start: Point, end: Point, cap: float = 3.0) -> str:

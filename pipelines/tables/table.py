@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from lab.errors import SpecError, UnknownName
-from lab.spec import Model
+from lab.spec import Model, Shape
 from lab.sweep import Ablation
 from pipelines.tables import statistics
 from pipelines.tables.cell import (
@@ -70,6 +70,8 @@ class ResultsTable:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
+    stands_for: str = "ImageNet"
+    """the paper's data sets, which those of another scale stand in for"""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -85,7 +87,7 @@ class ResultsTable:
         return (
             where
             if self.scale == PAPER_SCALE
-            else f"{where} Does not stand in for the paper's ImageNet numbers."
+            else f"{where} Does not stand in for the paper's {self.stands_for} numbers."
         )
 
     def cells(self) -> Iterator[tuple[Row, Column, Cell]]:
@@ -103,6 +105,10 @@ class ResultsTable:
         raise UnknownName.among(
             f"cell in {self.name}", f"{label} / {key}", [f"{r.label} / {c.key}" for r, c, _ in self.cells()]
         )
+
+    def find(self, label: str, key: str) -> Cell | None:
+        """The cell at a place, None where the exhibit has nothing to say."""
+        return next((c for row, column, c in self.cells() if (row.label, column.key) == (label, key)), None)
 
     def kinds(self) -> dict[str, Kind]:
         """Column key -> what its cells hold; a column of printed numbers and gaps is quoted."""
@@ -187,11 +193,21 @@ def count(
 
 
 def setting(sweep: Ablation) -> str:
-    """What a sweep's numbers are measured on: `digits, 8 × 8 × 1 inputs, 10 classes`."""
-    data = sweep.cases[0].spec.data
-    shape = data.input_shape
+    """What a sweep's numbers are measured on: `digits, 8 × 8 × 1 inputs, 10 classes`. Of cases that are given
+    different parts of a data set, the data set alone: `eventclips, 8 classes`."""
+    shapes: dict[str, set[str]] = {}
+    classes = {case.spec.data.name: case.spec.data.num_classes for case in sweep.cases}
+    for case in sweep.cases:
+        shapes.setdefault(case.spec.data.name, set()).add(_size(case.spec.data.input_shape))
+    return "; ".join(
+        ", ".join(
+            (name, *(f"{size} inputs" for size in sizes if len(sizes) == 1), f"{classes[name]} classes")
+        )
+        for name, sizes in shapes.items()
+    )
+
+
+def _size(shape: Shape) -> str:
     if isinstance(shape, tuple):
-        size = " × ".join(map(str, shape))
-    else:
-        size = ", ".join(f"{name} {' × '.join(map(str, part))}" for name, part in shape.items())
-    return f"{data.name}, {size} inputs, {data.num_classes} classes"
+        return " × ".join(map(str, shape))
+    return ", ".join(f"{name} {' × '.join(map(str, part))}" for name, part in shape.items())

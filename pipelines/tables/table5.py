@@ -6,7 +6,7 @@ from lab import Ablation
 from perceiver.variants import no_latent_transformer
 from pipelines.tables.claims import Claim, contrast
 from pipelines.tables.paper import quote
-from pipelines.tables.plots import Panel, curves
+from pipelines.tables.plots import Panel, against_flops, curves
 from pipelines.tables.table import Column, ResultsTable, Row, count, measure, setting
 
 SWEEP = "table5"
@@ -37,8 +37,12 @@ def table(sweep: Ablation) -> ResultsTable:
 
 
 def plot(filled: ResultsTable) -> list[Panel]:
-    """Accuracy against the number of cross-attends, ours and the paper's."""
-    return curves(filled, "top1", "cross-attends", {"no latent Transformer": {n: label(n) for n in NUMBERS}})
+    """Accuracy against the number of cross-attends and against FLOPs, ours and the paper's."""
+    rows = {n: label(n) for n in NUMBERS}
+    return [
+        *curves(filled, "top1", "cross-attends", {"no latent Transformer": rows}),
+        *against_flops(filled, {"no latent Transformer": list(rows.values())}),
+    ]
 
 
 def label(number: int) -> str:

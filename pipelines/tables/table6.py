@@ -7,7 +7,7 @@ from perceiver import variants
 from perceiver.sharing import Placement
 from pipelines.tables.claims import Claim, contrast
 from pipelines.tables.paper import Quoted, quote
-from pipelines.tables.plots import Panel, curves
+from pipelines.tables.plots import Panel, against_flops, curves
 from pipelines.tables.table import Column, ResultsTable, Row, count, measure, setting
 
 SWEEP = "table6"
@@ -50,9 +50,11 @@ def table(sweep: Ablation) -> ResultsTable:
 
 
 def plot(filled: ResultsTable) -> list[Panel]:
-    """Accuracy against the number of cross-attends for the two placements, ours and the paper's."""
+    """Accuracy against the number of cross-attends and against FLOPs for the two placements, ours and the
+    paper's."""
     series = {words(place): {number: label(number, place) for number in NUMBERS} for place in PLACEMENTS}
-    return curves(filled, "top1", "cross-attends", series)
+    rows = {name: list(labels.values()) for name, labels in series.items()}
+    return [*curves(filled, "top1", "cross-attends", series), *against_flops(filled, rows)]
 
 
 def words(placement: Placement) -> str:
