@@ -112,6 +112,7 @@ def build_parser() -> Parser:
     ui.add_argument("--port", type=int, default=5000)
     _explaining(command)
     _keeping(command)
+    _keeping(command)
     _on_a_cluster(command)
     return parser
 
@@ -129,6 +130,10 @@ def _explaining(command: Callable[..., Parser]) -> None:
     _affording(plan)
     _scale(plan)
     _resources(plan)
+
+    compare = command("compare", "compare", "In what runs differ: fields, code, data, what they measured")
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
+    compare.add_argument("--all", action="store_true", help="also the fields that are the same")
 
     compare = command("compare", "compare", "In what runs differ: fields, code, data, what they measured")
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
@@ -157,6 +162,34 @@ def _on_a_cluster(command: Callable[..., Parser]) -> None:
 
     stop = command("stop", "stop", "Stop a job; its checkpoints are written first")
     stop.add_argument("job", help="its name, or the beginning of it")
+
+
+def _keeping(command: Callable[..., Parser]) -> None:
+    """The commands that fill tables, check them and take them away."""
+    fill = command("fill", "fill", "Run what a cell or a table lacks, after its plan")
+    fill.add_argument("name", metavar="CELL", help="table6, or 'table6 / 8 interleaved / top1'")
+    fill.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
+    _affording(fill)
+    _scale(fill)
+    _resources(fill)
+
+    verify = command("verify", "verify", "Whether tables are what the record says; 1 where they are not")
+    verify.add_argument("places", nargs="*", metavar="PLACE", help="a folder, an archive, or exhibits")
+    _scale(verify)
+
+    pack = command("pack", "verify", "Spec, lock, record and tables in one file, to make them again from")
+    pack.add_argument("out", help="NAME.zip")
+    pack.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    _scale(pack)
+
+    audit = command("audit", "audit", "Train runs again that are drawn at random, and compare")
+    audit.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    audit.add_argument("--draw", type=int, default=1, help="how many runs; default 1")
+    audit.add_argument("--seed", type=int, default=0, help="of the draw")
+    audit.add_argument("--tolerance", type=float, default=0.01, help="where hardware differs; default 0.01")
+    _affording(audit)
+    _scale(audit)
+    _resources(audit)
 
 
 def _keeping(command: Callable[..., Parser]) -> None:
@@ -267,6 +300,7 @@ def _flags() -> list[str]:
         "--pruning",
         "--sustained",
         "--format",
+        "--from",
         "--from",
     ]
 

@@ -87,7 +87,8 @@ def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:
         return dataclasses.replace(found, trials=arguments.trials) if arguments.trials is not None else found
     if arguments.trials is not None:
         raise SpecError(f"--trials is for searches; {found.name} is an ablation (it has --seeds and --only).")
-    cases = tuple(case for case in found.cases if (arguments.only or "") in case.label)
+    exactly = tuple(case for case in found.cases if case.label == arguments.only)
+    cases = exactly or tuple(case for case in found.cases if (arguments.only or "") in case.label)
     if not cases:
         raise SpecError(
             f"no case of {found.name} contains {arguments.only!r}: {', '.join(c.label for c in found.cases)}."

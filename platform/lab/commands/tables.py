@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from lab import catalog
-from lab.errors import LabError
+from lab.errors import LabError, SpecError
 from lab.settings import Settings
-from lab.sweep import Search
+from lab.sweep import Search, Sweep
 
 
 def tables(arguments: argparse.Namespace) -> None:
     """Print the exhibits, or write them into a folder."""
-    from lab.tracking.mlflow import MlflowTracker
-
     shelf = catalog.package("tables")
-    exhibits = shelf.exhibits()
-    names = arguments.names or sorted(exhibits)
-    wanted = {exhibits[name].sweep for name in names if name in exhibits}
-    scale = catalog.find_scale(arguments.scale)
-    sweeps = {name: make(scale) for name, make in catalog.sweeps().items()}
-    sweeps = {name: sweep for name, sweep in sweeps.items() if name in wanted or isinstance(sweep, Search)}
-    tracker = MlflowTracker(Settings.load())
+    scale, tracker = arguments.scale, None
+    names = arguments.names or sorted(shelf.exhibits())
+    if arguments.source:
+        colophon = kept(Path(arguments.source))
+        scale, tracker, names = colophon.scale, colophon.snapshot, arguments.names or colophon.names
+    sweeps = sweeps_of(names, scale)
+    tracker = tracker or record()
     if arguments.out:
         try:
             written = shelf.build(names, tracker, sweeps, arguments.format, Path(arguments.out))
@@ -35,11 +35,36 @@ def tables(arguments: argparse.Namespace) -> None:
         print(shelf.render(filled, arguments.format, searched), end="")
 
 
-def runs(arguments: argparse.Namespace) -> None:
-    """One line per run of an experiment."""
+def sweeps_of(names: Collection[str], scale: str) -> Mapping[str, Sweep]:
+    """Name -> the sweep that fills one of these exhibits, and every search, at a scale."""
+    exhibits = catalog.package("tables").exhibits()
+    wanted = {exhibits[name].sweep for name in names if name in exhibits}
+    at = catalog.find_scale(scale)
+    made = {name: make(at) for name, make in catalog.sweeps().items()}
+    return {name: sweep for name, sweep in made.items() if name in wanted or isinstance(sweep, Search)}
+
+
+def record() -> Any:
+    """The record that the environment names."""
     from lab.tracking.mlflow import MlflowTracker
 
-    tracker = MlflowTracker(Settings.load())
+    return MlflowTracker(Settings.load())
+
+
+def kept(place: Path) -> Any:
+    """The colophon of an archive of `lab pack`, or of a folder of `lab tables --out`. Raises SpecError."""
+    shelf = catalog.package("tables")
+    if place.is_file():
+        return shelf.Archive.open(place).colophon
+    colophon = shelf.Colophon.of(place)
+    if colophon is None:
+        raise SpecError(f"{place} is neither an archive of `lab pack` nor a folder of `lab tables --out`.")
+    return colophon
+
+
+def runs(arguments: argparse.Namespace) -> None:
+    """One line per run of an experiment."""
+    tracker = record()
     tracker.reconcile()
     found = [
         run

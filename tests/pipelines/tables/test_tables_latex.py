@@ -14,14 +14,13 @@ from pipelines.tables import assemble, build, render
 from pipelines.tables.latex import escaped
 
 ENGINES = ("tectonic", "pdflatex", "lualatex", "xelatex")
-COMMANDS = set(
-    """
-    documentclass usepackage begin end centering caption label toprule midrule bottomrule cmidrule multicolumn
-    href textbf textit texttt scriptsize footnotesize item linewidth input pm times cdot textdagger ldots
-    textbackslash textasciitilde textasciicircum textless textgreater textbar textquotedbl rightarrow leq geq
-    approx pi mu sigma
-    """.split()
-)
+COMMANDS = {
+    "documentclass", "usepackage", "begin", "end", "centering", "caption", "label", "toprule", "midrule",
+    "bottomrule", "cmidrule", "multicolumn", "href", "textbf", "textit", "texttt", "scriptsize",
+    "footnotesize", "item", "linewidth", "input", "pm", "times", "cdot", "textdagger", "ldots", "textbar",
+    "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textquotedbl",
+    "rightarrow", "leq", "geq", "approx", "pi", "mu", "sigma",
+}  # fmt: skip
 """all that is used, each defined by LaTeX or by a package that the preamble loads"""
 
 

@@ -1,0 +1,62 @@
+"""`lab verify` and `lab pack`: whether tables are what the record says, and one file to take both away in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lab import catalog
+from lab.commands.tables import kept, record, sweeps_of
+from lab.errors import LabError
+
+SHOWN = 5
+"""runs without a chain that are named"""
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Compare a folder of tables, an archive, or the runs of exhibits with the record; 1 where they
+    differ."""
+    shelf = catalog.package("tables")
+    places = arguments.places
+    if len(places) == 1 and (place := Path(places[0])).exists():
+        colophon = kept(place)
+        sweeps = sweeps_of(colophon.names, colophon.scale)
+        if place.is_file():
+            return told(shelf.verify_archive(shelf.Archive.open(place), sweeps), f"{place}")
+        return told(shelf.verify_folder(place, record(), sweeps), f"{place} and the record")
+    names = places or sorted(shelf.exhibits())
+    found = shelf.verify_record(names, record(), sweeps_of(names, arguments.scale))
+    return told(found, "the record and the chains of its runs")
+
+
+def told(found: Any, where: str) -> int:
+    """Print what was found; 1 where something was."""
+    for fault in found.faults:
+        print(fault)
+    if found.without_chain:
+        some = ", ".join(found.without_chain[:SHOWN])
+        more = ", ..." if len(found.without_chain) > SHOWN else ""
+        print(f"{len(found.without_chain)} runs have no chain to compare them with: {some}{more}")
+    if found.faults:
+        cells = {str(fault.place) for fault in found.faults if fault.place}
+        print(f"{len(found.faults)} faults in {where}, in {len(cells)} cells.")
+        return 1
+    print(f"{where}: {found.cells} measured cells are as they were made.")
+    return 0
+
+
+def pack(arguments: argparse.Namespace) -> None:
+    """Write the archive, and say how to use it."""
+    shelf = catalog.package("tables")
+    names = arguments.names or sorted(shelf.exhibits())
+    out = Path(arguments.out)
+    if out.suffix != ".zip":
+        raise LabError(f"the archive is a zip: call it {out.name}.zip, got {out}.")
+    try:
+        colophon = shelf.pack(out, names, record(), sweeps_of(names, arguments.scale))
+    except OSError as fault:
+        raise LabError(f"{out}: cannot be written ({fault.strerror or fault}).") from None
+    size = out.stat().st_size / 1e6
+    print(f"{out}: {len(colophon.names)} exhibits over {len(colophon.snapshot.held)} runs, {size:.2f} MB")
+    print(f"`lab tables --from {out}` makes the tables again anywhere; `lab verify {out}` checks them.")
