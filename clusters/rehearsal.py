@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -80,6 +81,10 @@ class Cluster:
             "head_ip": self.address(0),
             "worker_ips": [self.address(host) for host in range(1, self.workers + 1)],
         }
+        nodes = " ".join([self.address(host) for host in range(self.workers + 1)])
+        config["setup_commands"] = [
+            re.sub(r'LAB_NODES=".*"', f'LAB_NODES="{nodes}"', line) for line in config["setup_commands"]
+        ]
         config["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.folder / "key")}
         config["min_workers"] = config["max_workers"] = self.workers
         config["file_mounts"]["~/.ray/auth_token"] = str(self.home / ".ray" / "auth_token")

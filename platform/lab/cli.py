@@ -112,7 +112,6 @@ def build_parser() -> Parser:
     ui.add_argument("--port", type=int, default=5000)
     _explaining(command)
     _keeping(command)
-    _keeping(command)
     _on_a_cluster(command)
     return parser
 
@@ -135,9 +134,6 @@ def _explaining(command: Callable[..., Parser]) -> None:
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
     compare.add_argument("--all", action="store_true", help="also the fields that are the same")
 
-    compare = command("compare", "compare", "In what runs differ: fields, code, data, what they measured")
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
-    compare.add_argument("--all", action="store_true", help="also the fields that are the same")
 
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
     why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
@@ -160,36 +156,12 @@ def _on_a_cluster(command: Callable[..., Parser]) -> None:
     logs.add_argument("job", help="its name, or the beginning of it")
     logs.add_argument("--follow", action="store_true", help="until it has ended")
 
+    doctor = command("doctor", "doctor", "What is wrong with a cluster or its configuration, and what to do")
+    doctor.add_argument("--config", help="cluster.yaml or a variant, looked at before `ray up`")
+    doctor.add_argument("--bundle", metavar="FILE", help="write a report without secrets, to send to somebody")
+
     stop = command("stop", "stop", "Stop a job; its checkpoints are written first")
     stop.add_argument("job", help="its name, or the beginning of it")
-
-
-def _keeping(command: Callable[..., Parser]) -> None:
-    """The commands that fill tables, check them and take them away."""
-    fill = command("fill", "fill", "Run what a cell or a table lacks, after its plan")
-    fill.add_argument("name", metavar="CELL", help="table6, or 'table6 / 8 interleaved / top1'")
-    fill.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
-    _affording(fill)
-    _scale(fill)
-    _resources(fill)
-
-    verify = command("verify", "verify", "Whether tables are what the record says; 1 where they are not")
-    verify.add_argument("places", nargs="*", metavar="PLACE", help="a folder, an archive, or exhibits")
-    _scale(verify)
-
-    pack = command("pack", "verify", "Spec, lock, record and tables in one file, to make them again from")
-    pack.add_argument("out", help="NAME.zip")
-    pack.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
-    _scale(pack)
-
-    audit = command("audit", "audit", "Train runs again that are drawn at random, and compare")
-    audit.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
-    audit.add_argument("--draw", type=int, default=1, help="how many runs; default 1")
-    audit.add_argument("--seed", type=int, default=0, help="of the draw")
-    audit.add_argument("--tolerance", type=float, default=0.01, help="where hardware differs; default 0.01")
-    _affording(audit)
-    _scale(audit)
-    _resources(audit)
 
 
 def _keeping(command: Callable[..., Parser]) -> None:

@@ -47,7 +47,7 @@ STOP_SECONDS = 60
 """for checkpoints to be written before a job is killed"""
 LABEL = "lab."
 """how our entries in a job's metadata begin"""
-WHICH_TOKEN = (  # noqa: S105 (words about one)
+KEY_ADVICE = (
     "RAY_AUTH_TOKEN or ~/.ray/auth_token must hold the one that the cluster was started with "
     "(`ray get-auth-token --generate` makes it, before `ray up`)"
 )
@@ -215,7 +215,7 @@ class Jobs:
             yield
         except AuthenticationError as fault:
             wrong = "does not accept this token" if "failed" in str(fault) else "wants a token"
-            raise LabError(f"the cluster at {self.address} {wrong}: {WHICH_TOKEN}.") from None
+            raise LabError(f"the cluster at {self.address} {wrong}: {KEY_ADVICE}.") from None
         except (ConnectionError, OSError) as fault:  # requests' errors are OSErrors
             words = str(fault).strip().partition("\n")[0]
             raise LabError(
@@ -226,7 +226,7 @@ class Jobs:
             lines = [line for line in str(fault).splitlines() if line.strip()]
             said = lines[-1].strip() if lines else "no reason given"
             if "token" in str(fault).lower() and "auth" in str(fault).lower():
-                raise LabError(f"no token for the cluster at {self.address}: {WHICH_TOKEN}.") from None
+                raise LabError(f"no token for the cluster at {self.address}: {KEY_ADVICE}.") from None
             raise LabError(f"the cluster at {self.address} refuses: {said}") from None
 
 
