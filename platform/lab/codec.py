@@ -26,7 +26,12 @@ TRUSTED = ("lab", "perceiver", "pipelines", "sweeps")
 
 def canonical(value: Any) -> str:
     """The one JSON text of a specification: sorted keys, no spaces, no NaN. Equal content, equal text."""
-    return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text_of(encode(value))
+
+
+def text_of(encoded: Any) -> str:
+    """The canonical text of what `encode` gives."""
+    return json.dumps(encoded, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def encode(value: Any, hint: Any = Any) -> Any:

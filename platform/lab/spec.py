@@ -175,7 +175,7 @@ class ExperimentSpec:
     def digest(self) -> str:
         """12 hex digits that name this work: sha256 of the canonical JSON. Asking twice finds the finished
         run."""
-        return hashlib.sha256(codec.canonical(self).encode()).hexdigest()[:12]
+        return digest_of(codec.encode(self))
 
     def override(self, changes: Mapping[str, Any]) -> Self:
         """A copy with the fields at dotted paths replaced, built once. Raises SpecError."""
@@ -187,6 +187,11 @@ class ExperimentSpec:
     @classmethod
     def from_json(cls, text: str) -> Self:
         return codec.loads(cls, text)
+
+
+def digest_of(encoded: Mapping[str, Any]) -> str:
+    """The digest of a specification from its JSON data."""
+    return hashlib.sha256(codec.text_of(encoded).encode()).hexdigest()[:12]
 
 
 def _classes(multi_label: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab import Ablation, Search, catalog, codec
+from lab import Ablation, ExperimentSpec, Search, catalog, codec
 from perceiver import PerceiverConfig, variants
 from pipelines.data.imagenet import PIXELS
 from sweeps.scales import laptop, paper
@@ -105,3 +105,12 @@ def test_the_laptop_scale_keeps_the_structure_and_divides_the_sizes(name: str) -
     if isinstance(large.model, PerceiverConfig) and isinstance(small.model, PerceiverConfig):
         for kept in ("cross_attends", "placement", "sharing", "blocks"):
             assert getattr(small.model, kept) == getattr(large.model, kept)
+
+
+def test_a_seed_s_digest_is_that_of_the_same_specification_made_anew() -> None:
+    for name in ("table2", "table6"):
+        ablation = catalog.sweep(name, "laptop")
+        for case, spec in ablation.specs():
+            anew = ExperimentSpec.from_json(spec.to_json())
+            assert anew == spec == case.spec.override({"seed": spec.seed})
+            assert anew.digest == spec.digest
