@@ -3,7 +3,7 @@
 Preparation reads rows in random order. A row of a Parquet file cannot be had without its whole row group, and
 a hundred times the data would be read; so Parquet is unpacked once, file by file, into Arrow files in a
 scratch folder, which are mapped into memory like those that Hugging Face caches. The scratch takes as much
-room as the images do, until the preparation is done.
+room as the images do, until the preparation is done; where there is less, nothing is begun.
 """
 
 from __future__ import annotations
@@ -106,11 +106,12 @@ def opened(
 ) -> Iterator[tuple[Path, Columns]]:
     """(file, its columns with these dotted names) of every file, unpacked into `folder` where needed.
 
-    Raises DataError naming the file that cannot be read or lacks a column, or the scratch that is full.
+    Raises DataError naming the file that cannot be read or lacks a column, or the scratch that is too small.
     """
     for path in paths:
         if missing := sorted(set(names) - set(known := columns_of(path))):
             raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(known)}.")
+    _require_room(paths, names, folder)
     with ThreadPoolExecutor(4, thread_name_prefix="unpack") as pool:
         ready = [pool.submit(_ready, path, names, folder) for path in paths]
         try:
@@ -124,13 +125,41 @@ def opened(
     progress(f"unpack {what}", len(paths), len(paths))
 
 
-def _ready(path: Path, names: Sequence[str], folder: Path) -> Path:
-    """The Arrow file with the contents of `path`: itself, or what it is unpacked into, whole or not."""
+def _require_room(paths: Sequence[Path], names: Sequence[str], folder: Path) -> None:
+    """Raise DataError when what is not unpacked yet is more than fits where the scratch is."""
+    needed = sum(_size(path, names) for path in paths if not _target(path, names, folder).exists())
+    place = next(each for each in (folder, *folder.parents) if each.exists())
+    if needed > (free := shutil.disk_usage(place).free):
+        raise DataError(
+            f"unpacking {paths[0].parent} takes {needed / 1e9:,.1f} GB of scratch in {folder}, where "
+            f"{free / 1e9:,.1f} GB are free: free some space, or set LAB_DATA (TMPDIR where that is on an "
+            "object store) to a folder on a larger disk."
+        )
+
+
+def _size(path: Path, names: Sequence[str]) -> int:
+    """The bytes of these columns in a Parquet file, unpacked."""
+    groups = pq.read_metadata(path)
+    return sum(
+        chunk.total_uncompressed_size
+        for group in map(groups.row_group, range(groups.num_row_groups))
+        for chunk in map(group.column, range(group.num_columns))
+        if chunk.path_in_schema.startswith(tuple(names))
+    )
+
+
+def _target(path: Path, names: Sequence[str], folder: Path) -> Path:
+    """The Arrow file with the contents of `path`: itself, or where it is unpacked to."""
     if path.suffix == ".arrow":
         return path
     state = path.stat()
     version = repr((str(path.absolute()), state.st_size, state.st_mtime_ns, sorted(names)))
-    target = folder / f"{path.stem}-{hashlib.sha256(version.encode()).hexdigest()[:16]}.arrow"
+    return folder / f"{path.stem}-{hashlib.sha256(version.encode()).hexdigest()[:16]}.arrow"
+
+
+def _ready(path: Path, names: Sequence[str], folder: Path) -> Path:
+    """The Arrow file with the contents of `path`, unpacked where needed, whole or not at all."""
+    target = _target(path, names, folder)
     if target.exists():
         return target
     partial = target.with_suffix(".partial")

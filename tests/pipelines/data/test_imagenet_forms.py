@@ -403,6 +403,23 @@ def test_an_interrupted_preparation_does_not_unpack_again(tmp_path: Path) -> Non
     assert [file.stat().st_mtime_ns for file in unpacked] == stamps
 
 
+def test_a_scratch_that_is_too_small_is_refused_before_anything_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is not unpacked yet needs room."""
+    folder = forms.write_parquet(tmp_path / "source", few(), forms.validation())
+    images = sum(map(len, [*few().values(), *forms.validation().values()]))
+    disk = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: disk._replace(free=images // 2))
+    told = refusal(tmp_path, folder)
+    assert re.search(r"takes 0\.0 GB of scratch in .*/\.unpacked/imagenet, where 0\.0 GB are free", told)
+    assert "set LAB_DATA (TMPDIR where that is on an object store) to a folder on a larger disk" in told
+    assert "\n" not in told
+    assert not [file for file in (tmp_path / "data").rglob("*") if file.is_file() and file.name != ".lock"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: disk._replace(free=2 * images))
+    prepare(tmp_path / "data", folder)
+
+
 def test_webdataset_without_official_names_keeps_its_own(tmp_path: Path) -> None:
     folder = forms.write_webdataset(tmp_path / "source", few(), forms.validation(), official_names=False)
     prepare(tmp_path / "data", folder)
