@@ -139,9 +139,11 @@ class GridElements(nn.Module):
 class PointElements(nn.Module):
     """Elements at free coordinates (b, m, d), each example's own; they are both data and position."""
 
-    def __init__(self, name: str, *, shape: tuple[int, ...], positions: Fourier | None) -> None:
+    def __init__(
+        self, name: str, *, shape: tuple[int, ...], positions: Fourier | None, coordinates: bool = False
+    ) -> None:
         super().__init__()
-        self.name, self.shape, self.fourier = name, shape, positions
+        self.name, self.shape, self.fourier, self.coordinates = name, shape, positions, coordinates
 
     def forward(self, raw: Tensor, kept: Tensor | None = None) -> Tensor:
         """Elements (b, m, c) of coordinates (b, m, d). Raises InputError.
@@ -150,7 +152,10 @@ class PointElements(nn.Module):
         """
         require_batch(self.name, raw, self.shape)
         raw = raw if kept is None else _zeroed(raw, kept)
-        return raw if self.fourier is None else fourier_features(raw, self.fourier)
+        if self.fourier is None:
+            return raw
+        features = fourier_features(raw, self.fourier)
+        return torch.cat([raw, features], dim=-1) if self.coordinates else features
 
 
 def _zeroed(values: Tensor, kept: Tensor) -> Tensor:

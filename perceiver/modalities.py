@@ -299,13 +299,15 @@ class Points:
     """Every point of a cloud is an element, known by its coordinates in [-1, 1]; raw (b, number, dimensions).
 
     The raw coordinates enter once, as part of the Fourier features (docs/paper.md section 1.6: 387 channels);
-    without positions they are the element. Learned positions would follow a point's index, which means
+    with `coordinates` they are the data of the element too (390 channels); without positions they are the
+    element. Learned positions would follow a point's index, which means
     nothing: refused.
     """
 
     number: int
     positions: Positions = None
     dimensions: int = 3
+    coordinates: bool = field(default=False, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         require_counts("Points", number=self.number, dimensions=self.dimensions)
@@ -316,6 +318,10 @@ class Points:
                 )
             case Fourier():
                 self.positions.resolutions(self.dimensions)
+            case None if self.coordinates:
+                raise ConfigError(
+                    "Points.coordinates are data beside Fourier positions, given positions None"
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -330,7 +336,8 @@ class Points:
     @property
     def element_channels(self) -> int:
         """Channels of an element, c."""
-        return position_channels(self.positions, self.dimensions) or self.dimensions
+        features = position_channels(self.positions, self.dimensions)
+        return features + self.dimensions if self.coordinates else features or self.dimensions
 
     def parameters(self) -> int:
         """Number of trained values: none."""
@@ -343,4 +350,4 @@ class Points:
     def build(self) -> PointElements:
         """The module from coordinates (b, number, dimensions) to elements (b, m, c)."""
         fourier = self.positions if isinstance(self.positions, Fourier) else None
-        return PointElements("Points", shape=self.shape, positions=fourier)
+        return PointElements("Points", shape=self.shape, positions=fourier, coordinates=self.coordinates)

@@ -13,6 +13,7 @@ from lab.errors import SpecError
 from perceiver import PerceiverConfig
 from perceiver.baselines import PointNetPlusPlus, ResNet, Transformer, ViT
 from pipelines.data import AudioSet, Digits, EventClips, ImageNet, MeshZoo, ModelNet40, PairScenes
+from sweeps.readings import AMBIGUITIES
 from sweeps.smaller import smaller, smaller_clips
 
 _LEARNING_RATES = {PerceiverConfig: 3e-3, ResNet: 2e-3, ViT: 1e-3, Transformer: 3e-3, PointNetPlusPlus: 3e-3}
@@ -94,7 +95,13 @@ def _shortened(spec: ExperimentSpec, data: Dataset) -> ExperimentSpec:
     )
 
 
-paper = Scale("paper", _as_stated, seeds=(0, 1, 2), caption="the paper's data, sizes and recipe")
+paper = Scale(
+    "paper",
+    _as_stated,
+    seeds=(0, 1, 2),
+    caption="the paper's data, sizes and recipe",
+    ambiguities=AMBIGUITIES,
+)
 own = Scale(
     "own", _as_stated, seeds=(0, 1, 2), caption="as the experiment states itself; compared with nothing"
 )
@@ -104,4 +111,5 @@ laptop = Scale(
     seeds=(0, 1, 2, 3, 4),
     caption="small data in place of the paper's (digits, meshes, clips) and models a thousand times smaller; "
     "tests claims, not the paper's values",
+    ambiguities=AMBIGUITIES,
 )

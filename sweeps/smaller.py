@@ -28,6 +28,7 @@ from perceiver.baselines import (
 from perceiver.positions import Positions
 from pipelines.data import AudioSet, Digits, EventClips, LogMel, MeshZoo, SpecAugment, eventclips
 from pipelines.data.audioset.spans import SAMPLES_PER_FRAME
+from sweeps.readings import MU
 
 SHRINK = Fraction(3, 64)
 """of the latent array, along both of its axes: 512 x 1024 becomes 24 x 48, and AudioSet's 512 x 512 too"""
@@ -116,9 +117,10 @@ def _(model: PointNetPlusPlus) -> Model:
 
 @smaller.register
 def _(model: CNN14) -> Model:
-    # A spectrogram of 15 frames can be halved three times.
+    # A short spectrogram cannot be halved as often as one of 60 frames.
     few = replace(smaller_inputs(model.inputs), flat=True)
-    return replace(model, inputs=few, widths=(8, 16, 32, 64), num_classes=CLIPS.num_classes)
+    widths = (8, 16, 32, 64)[: min(few.frames, few.bins).bit_length()]
+    return replace(model, inputs=few, widths=widths, num_classes=CLIPS.num_classes)
 
 
 @smaller.register
@@ -165,8 +167,12 @@ def _(inputs: Image) -> Image:
 
 @smaller_inputs.register
 def _(inputs: Points) -> Points:
-    # Points lie on no grid; 16 was chosen by hand.
-    return replace(inputs, number=MESHES.points, positions=_fewer(inputs.positions, 16))
+    # Points lie on no grid; 16 in place of 2,240 was chosen by hand.
+    positions = inputs.positions
+    resolution = (
+        positions.resolutions(inputs.dimensions)[0] * 16 / MU if isinstance(positions, Fourier) else 2
+    )
+    return replace(inputs, number=MESHES.points, positions=_fewer(positions, resolution))
 
 
 @smaller_inputs.register

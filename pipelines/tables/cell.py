@@ -20,6 +20,13 @@ from pipelines.tables.paper import Quoted
 from pipelines.tables.select import Selection
 
 PAPER_SCALE = "paper"
+
+
+def size(scale: str) -> str:
+    """A scale without the readings in its name: `paper` of `paper+batch=512`."""
+    return scale.partition("+")[0]
+
+
 Quantity = Literal["parameters", "FLOPs"]
 
 
@@ -117,7 +124,9 @@ class Measured:
     @property
     def comparable(self) -> bool:
         """Whether the paper prints a number there that was measured at this scale."""
-        return bool(self.paper and self.paper.value is not None and self.measurement.scale == PAPER_SCALE)
+        return bool(
+            self.paper and self.paper.value is not None and size(self.measurement.scale) == PAPER_SCALE
+        )
 
     @property
     def difference(self) -> float | None:

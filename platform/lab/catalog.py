@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from lab.errors import LabError, UnknownName
+from lab.readings import Ambiguity
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Scale, Search, Sweep
 
@@ -81,11 +82,18 @@ def scales() -> dict[str, Scale]:
 
 
 def find_scale(name: str) -> Scale:
-    """The scale of that name. Raises UnknownName with the near miss."""
+    """The scale of that name, with the readings that are part of it: `paper`, `laptop+batch=512`. Raises
+    UnknownName with the near miss."""
     known = scales()
-    if name not in known:
-        raise UnknownName.among("scale", name, known)
-    return known[name]
+    size, plus, readings = name.partition("+")
+    if size not in known:
+        raise UnknownName.among("scale", size, known)
+    return known[size].reading(readings) if plus else known[size]
+
+
+def ambiguities() -> dict[str, Ambiguity]:
+    """Name -> what the scales let be read in more than one way."""
+    return {name: item for scale in scales().values() for name, item in scale.ambiguities.items()}
 
 
 def tables() -> dict[str, ModuleType]:

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     known, rest = parser.parse_known_args(arguments)
     try:
         known.changes = dotted_changes(rest, allowed=known.takes_changes)
+        if getattr(known, "reading", None):
+            known.scale = "+".join([known.scale, *known.reading])
         command = importlib.import_module(f"lab.commands.{known.module}")
         return int(getattr(command, known.function)(known) or 0)
     except Interrupted as stop:
@@ -65,7 +67,9 @@ def build_parser() -> Parser:
         "Any field is a flag by its dotted path, e.g. --model.num-latents 256; `lab show NAME` lists them."
     )
     listing = command("list", "catalogue", "What there is: experiments, sweeps, tables, data sets, scales")
-    listing.add_argument("kind", nargs="?", choices=["experiments", "sweeps", "tables", "data", "scales"])
+    listing.add_argument(
+        "kind", nargs="?", choices=["experiments", "sweeps", "tables", "data", "scales", "readings"]
+    )
 
     show = command(
         "show", "catalogue", "A whole experiment or sweep, with parameters and FLOPs", changes=True
@@ -134,7 +138,6 @@ def _explaining(command: Callable[..., Parser]) -> None:
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
     compare.add_argument("--all", action="store_true", help="also the fields that are the same")
 
-
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
     why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
     _scale(why)
@@ -158,7 +161,9 @@ def _on_a_cluster(command: Callable[..., Parser]) -> None:
 
     doctor = command("doctor", "doctor", "What is wrong with a cluster or its configuration, and what to do")
     doctor.add_argument("--config", help="cluster.yaml or a variant, looked at before `ray up`")
-    doctor.add_argument("--bundle", metavar="FILE", help="write a report without secrets, to send to somebody")
+    doctor.add_argument(
+        "--bundle", metavar="FILE", help="write a report without secrets, to send to somebody"
+    )
 
     stop = command("stop", "stop", "Stop a job; its checkpoints are written first")
     stop.add_argument("job", help="its name, or the beginning of it")
@@ -222,6 +227,12 @@ def dotted_changes(rest: Sequence[str], *, allowed: bool) -> Mapping[str, str]:
 
 def _scale(parser: Parser) -> None:
     parser.add_argument("--scale", default=os.environ.get("LAB_SCALE", "laptop"), help="default: laptop")
+    parser.add_argument(
+        "--reading",
+        action="append",
+        metavar="NAME=VALUE",
+        help="read the paper in another way where it leaves a choice; `lab list readings` shows them",
+    )
 
 
 def _resources(parser: Parser) -> None:
@@ -254,6 +265,7 @@ def _integers(text: str) -> tuple[int, ...]:
 def _flags() -> list[str]:
     return [
         "--scale",
+        "--reading",
         "--workers",
         "--min-workers",
         "--cpus",
@@ -272,7 +284,6 @@ def _flags() -> list[str]:
         "--pruning",
         "--sustained",
         "--format",
-        "--from",
         "--from",
     ]
 

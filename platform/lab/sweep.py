@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from lab import codec
 from lab.errors import SpecError, UnknownName
+from lab.readings import Ambiguity, chosen, read
 from lab.search.combinations import combinations, shuffled
 from lab.search.confirm import Confirm
 from lab.search.pruning import Pruning
@@ -101,10 +102,20 @@ class Scale:
     seeds: tuple[int, ...] = (0, 1, 2)
     caption: str = ""
     """what to print under every number of this scale"""
+    ambiguities: Mapping[str, Ambiguity] = field(default_factory=dict)
+    """what may be read in more than one way, by name"""
 
     def __call__(self, spec: ExperimentSpec) -> ExperimentSpec:
         """The paper's experiment at this scale."""
         return self.shrink(spec)
+
+    def reading(self, asked: str) -> Scale:
+        """The same scale with the paper read otherwise: `sharing=first_block_own` makes of `laptop` the scale
+        `laptop+sharing=first_block_own`. Asking for what is stated changes nothing. Raises UnknownName."""
+        choices = chosen(asked, self.ambiguities)
+        otherwise = read(choices, self.ambiguities)
+        name = "+".join([self.name, *(f"{name}={reading}" for name, reading in choices.items())])
+        return replace(self, name=name, shrink=lambda spec: self.shrink(otherwise(spec)))
 
 
 COUNTS = ("flops", "parameters")

@@ -28,6 +28,11 @@ def list(arguments: argparse.Namespace) -> None:  # noqa: A001 (named as the com
         kinds["data"] = {n: catalog.summary(m) for n, m in catalog.datasets().items()}
     if arguments.kind in (None, "scales"):
         kinds["scales"] = {n: s.caption for n, s in catalog.scales().items()}
+    if arguments.kind in (None, "readings"):
+        kinds["readings"] = {
+            f"{n}={'|'.join(a.readings)}": f"{a.question} {a.where[0].upper()}{a.where[1:]}."
+            for n, a in catalog.ambiguities().items()
+        }
     width = max(len(name) for names in kinds.values() for name in names) + 2
     for kind, names in kinds.items():
         print(f"{kind}:")
