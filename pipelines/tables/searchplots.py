@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from lab.search.front import front
 from lab.tracking.tracker import Status
 from pipelines.tables import svg
 from pipelines.tables.cell import short
 from pipelines.tables.plots import WIDTH, Panel
-from pipelines.tables.search import SearchResult, Trial
+from pipelines.tables.search import SearchResult, Trial, cost_of
 from pipelines.tables.svg import Scale
 
 MOST_PLACES = 8
@@ -18,17 +20,20 @@ MOST_PLACES = 8
 
 
 def panels(result: SearchResult) -> list[Panel]:
-    """Score against FLOPs and against parameters, then one slice per searched field. Empty without trials."""
+    """Score against what it costs with the front, one slice per searched field, and how much each of them
+    decided. Empty without trials."""
     if not result.trials:
         return []
-    costs = [
-        Panel("Score against FLOPs per example", _scatter(result, "FLOPs", [t.flops for t in result.trials])),
-        Panel(
-            "Score against parameters", _scatter(result, "parameters", [t.parameters for t in result.trials])
-        ),
+    costs = {"FLOPs per example": "flops", "parameters": "parameters"}
+    if all(trial.memory is not None for trial in result.trials):
+        costs["peak memory in bytes"] = "memory"
+    drawn = [
+        Panel(f"Score against {words}", _scatter(result, words.partition(" ")[0], cost))
+        for words, cost in costs.items()
     ]
     slices = [Panel(path, _slice(result, path)) for path in result.paths]
-    return costs + slices
+    decided = [Panel("What decided the score", _importance(result))] if result.importance else []
+    return drawn + decided + slices
 
 
 def parallel(result: SearchResult) -> Panel | None:
@@ -83,13 +88,46 @@ class _Axis:
         return [(f"{tick:g}", self.scale(tick)) for tick in self.scale.ticks]
 
 
-def _scatter(result: SearchResult, axis: str, costs: Sequence[int]) -> str:
+def _scatter(result: SearchResult, axis: str, cost: str) -> str:
+    costs = [cost_of(trial, cost) for trial in result.trials]
     low, high = min(costs), max(costs)
     x = Scale(low / 1.15, high * 1.15, 48, WIDTH - 14, log=True)
     ticks = [(short(round(tick)), x(tick)) for tick in x.ticks]
-    labels = ticks if len(ticks) >= 2 else [(short(cost), x(cost)) for cost in sorted({low, high})]
-    at = [x(cost) for cost in costs]
-    return _chart(result, f"{result.name}: {result.objective} against {axis}", labels, at)
+    labels = ticks if len(ticks) >= 2 else [(short(round(of)), x(of)) for of in sorted({low, high})]
+    sign = -1 if result.maximize else 1
+    kept = front([(cost_of(trial, cost), sign * trial.score) for trial in result.complete])
+    edge = sorted((cost_of(result.complete[place], cost), result.complete[place].score) for place in kept)
+    title = f"{result.name}: {result.objective} against {axis}"
+    return _chart(result, title, labels, [x(of) for of in costs], [(x(of), score) for of, score in edge])
+
+
+def _importance(result: SearchResult) -> str:
+    """Two bars per field, fANOVA solid and PED-ANOVA hatched."""
+    left, top, pitch = 4.0, 34.0, 40.0
+    identity = f"hatch-importance-{result.name}"
+    x = Scale(0, 1, left, WIDTH - 44)
+    parts = [svg.hatch(identity, 1)]
+    for series, name in enumerate(("fANOVA", "PED-ANOVA")):
+        fill = f"url(#{identity})" if series else None
+        at = left + 110 * series
+        parts.append(svg.element("rect", x=at, y=6, width=18, height=10, class_=_bar(series), fill=fill))
+        parts.append(svg.text(name, at + 24, 15, class_="label"))
+    for row, each in enumerate(result.importance):
+        y = top + row * pitch
+        parts.append(svg.text(each.field, left, y + 8, class_="label"))
+        for series, share in enumerate((each.fanova, each.ped_anova)):
+            at, fill = y + 12 + 11 * series, f"url(#{identity})" if series else None
+            width = x(share) - x(0)
+            parts.append(
+                svg.element("rect", x=left, y=at, width=width, height=9, class_=_bar(series), fill=fill)
+            )
+            parts.append(svg.text(f"{share:.2f}", left + width + 5, at + 8, class_="value"))
+    height = top + pitch * len(result.importance)
+    return svg.drawing(WIDTH, height, f"{result.name}: what decided {result.objective}", *parts)
+
+
+def _bar(series: int) -> str:
+    return f"bar s{series + 1}" + (" hatched" if series else "")
 
 
 def _slice(result: SearchResult, path: str) -> str:
@@ -98,8 +136,15 @@ def _slice(result: SearchResult, path: str) -> str:
     return _chart(result, f"{result.name}: {result.objective} by {path}", axis.labels, at)
 
 
-def _chart(result: SearchResult, title: str, labels: Sequence[tuple[str, float]], at: Sequence[float]) -> str:
-    """Trials as marks: filled when trained to the end, hollow when pruned, ringed the best."""
+def _chart(
+    result: SearchResult,
+    title: str,
+    labels: Sequence[tuple[str, float]],
+    at: Sequence[float],
+    edge: Sequence[svg.Point] = (),
+) -> str:
+    """Trials as marks: filled when trained to the end, hollow when pruned, ringed the best. edge: the front
+    as (pixels, score), drawn in steps, since nothing is known between two trials."""
     height, top, bottom = 210.0, 24.0, 30.0
     low, high = svg.padded([trial.score for trial in result.trials])
     y = Scale(low, high, height - bottom, top)
@@ -108,6 +153,9 @@ def _chart(result: SearchResult, title: str, labels: Sequence[tuple[str, float]]
         parts.append(svg.line((36, y(tick)), (WIDTH - 6, y(tick)), "grid"))
         parts.append(svg.text(f"{tick:g}", 30, y(tick) + 3.5, "end", "tick"))
     parts += [svg.text(label, x, height - 10, "middle", "tick") for label, x in labels]
+    steps = [step for (_, before), (x, score) in pairwise(edge) for step in ((x, before), (x, score))]
+    if steps:
+        parts.append(svg.polyline([(x, y(score)) for x, score in (*edge[:1], *steps)], "curve s2"))
     parts += [_dot(trial, (x, y(trial.score))) for trial, x in zip(result.trials, at, strict=True)]
     if result.complete:
         best = result.trials.index(result.complete[0])

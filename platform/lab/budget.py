@@ -103,3 +103,8 @@ class Purse:
             return self.spent
         at_work = (max(high, self.now() - begun) * self._each for begun, high in self._running.values())
         return self._spent + sum(at_work)
+
+
+def spent_all(purse: Purse | None) -> bool:
+    """Whether there is a budget, and it is used up."""
+    return purse is not None and purse.empty

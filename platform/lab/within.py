@@ -8,6 +8,7 @@ from lab.agenda import Agenda, Job
 from lab.budget import Purse
 from lab.search.trial import Trial
 from lab.spec import ExperimentSpec
+from lab.tally import span
 from lab.tracking.tracker import RunRecord, Status, Tracker
 
 
@@ -52,6 +53,19 @@ class WithinBudget:
     def settle(self, job: Job, run: RunRecord) -> None:
         self.purse.end(job.spec.digest)
         self.agenda.settle(job, run)
+
+    def told(self) -> str:
+        """What the budget left out."""
+        budget, spent = self.purse.budget, span(self.purse.spent)
+        kind = " of devices" if budget.of_devices else ""
+        if not self.put_off:
+            return f"the budget of {budget.words} is used up ({spent}{kind}): what was at work has stopped"
+        first, *others = self.put_off
+        price = self.purse.price(first.spec)
+        takes = f"may take {span(price.high)}" if price else "has no price (`lab plan --probe` measures one)"
+        more = f", and {len(others)} more" if others else ""
+        left = f"{first.title}, which {takes}{more}"
+        return f"left out by the budget of {budget.words} ({spent}{kind} spent): {left}"
 
     def refused(self) -> dict[int, str]:
         return self.agenda.refused()
