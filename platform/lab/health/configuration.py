@@ -45,7 +45,10 @@ def read(file: Path) -> dict[str, Any]:
 
 def findings(config: Mapping[str, Any], name: str) -> Iterator[Finding]:
     """All that can be told from the file and from this machine. Nothing is sent anywhere."""
-    wrong = [*_against_schema(config, name), *_types(config, name), *_unchanged(config, name)]
+    wrong = list(_against_schema(config, name)) or list(
+        _types(config, name)
+    )  # the second relies on the first
+    wrong += _unchanged(config, name)
     yield from wrong
     if not wrong:
         yield fine(name, "Ray takes it, and nothing is left to change in it")
