@@ -3,6 +3,9 @@
 An address such as `s3://bucket/data` takes credentials and endpoint from where every S3 client does:
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or the machine's role; AWS_ENDPOINT_URL for
 another store than Amazon's. A request that fails is made three times, with pauses, before it is given up.
+
+Stores are opened, and what they answer is read, by `lab.storage`. Its bundles, which are written and read
+whole, are no place for shards: those are written as they are made, and read a row group at a time.
 """
 
 from __future__ import annotations
@@ -23,10 +26,14 @@ import pyarrow as pa
 from pyarrow import fs
 
 from lab.errors import DataError, StorageUnavailable
+from lab.storage.objects import opened
 from lab.tracking.address import shown
 from pipelines.data.refusals import no_bucket, unavailable
 
 PARTIAL = ".partial"
+
+ATTEMPTS = 3
+"""Times that a request to a store is made."""
 
 ABANDONED = timedelta(hours=1)
 """How old a partial object must be that nobody is thought to be writing any more: on an object store, where
@@ -50,7 +57,7 @@ class Directory:
         if not separator:
             return cls(fs.LocalFileSystem(), str(Path(root).absolute() / name))
         try:
-            filesystem, path = fs.FileSystem.from_uri(root)
+            filesystem, path = opened(root, attempts=ATTEMPTS)
         except OSError as fault:
             raise unavailable(f"data address {shown(root)}", "opened", fault) from None
         except (pa.ArrowException, ValueError) as fault:

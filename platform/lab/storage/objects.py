@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
@@ -29,7 +29,9 @@ SILENCE = 10.0
 """seconds without a byte after which a request is given up"""
 PAUSES = (0.25, 4.0)
 """seconds before the first further try and, doubling, at most"""
-_AWS = re.compile(r"AWS Error (?P<code>\w+) during (?P<operation>\w+) operation:\s*(?P<words>.*)")
+_AWS = re.compile(
+    r"AWS Error (?P<code>\w+(?: \(HTTP status \d+\))?) during (?P<operation>\w+) operation:\s*(?P<words>.*)"
+)
 _NOISE = re.compile(r"\s*\(Request ID: [^)]*\)|; Details: .*|No response body\.?|curlCode: \d+,\s*")
 _FINAL = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT"
@@ -118,11 +120,11 @@ class ObjectStore:
         return f"{self.path}/{name}/{file}".rstrip("/")
 
 
-def opened(address: str) -> tuple[fs.FileSystem, str]:
+def opened(address: str, *, attempts: int = 1) -> tuple[fs.FileSystem, str]:
     """The filesystem and the path in it. Raises ValueError for a URI that cannot be understood.
 
-    S3 is opened by hand: by its URI, pyarrow would try each request again by itself, for minutes where the
-    store hangs.
+    S3 is opened by hand, so that a request is made `attempts` times: by its URI, pyarrow would try each again
+    by itself, for minutes where the store hangs.
     """
     parts = urlsplit(address)
     if parts.scheme != "s3":
@@ -147,7 +149,7 @@ def opened(address: str) -> tuple[fs.FileSystem, str]:
         scheme=options.get("scheme"),
         request_timeout=SILENCE,
         connect_timeout=SILENCE,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
     )
     return filesystem, bucket + parts.path
 
@@ -171,10 +173,27 @@ def asked(operation: str, ask: Callable[[], T]) -> T:
 
 def told(operation: str, fault: Any) -> str:
     """One line: what was asked for and what the store says, without what it repeats of the request."""
-    words = " ".join(shown(str(fault)).split())
-    if found := _AWS.search(words):
-        said = _NOISE.sub("", found["words"]).strip(" .:")
-        return f"{operation} failed with {found['code']} during {found['operation']}" + (
-            f" ({said})" if said else ""
-        )
-    return f"{operation} failed: {words.rstrip('.')}"
+    if answer := Answer.of(fault):
+        said = f" ({answer.said})" if answer.said else ""
+        return f"{operation} failed with {answer.code} during {answer.operation}{said}"
+    return f"{operation} failed: {one_line(fault)}"
+
+
+class Answer(NamedTuple):
+    """What a store that speaks S3 answers to a request: a code, such as ACCESS_DENIED, with the HTTP status
+    where it is none of S3's own; the request; and its words, if any."""
+
+    code: str
+    operation: str
+    said: str
+
+    @classmethod
+    def of(cls, fault: Any) -> Self | None:
+        """The one that a fault tells of."""
+        found = _AWS.search(one_line(fault))
+        return found and cls(found["code"], found["operation"], _NOISE.sub("", found["words"]).strip(" .:"))
+
+
+def one_line(fault: Any) -> str:
+    """What a fault says, with no credentials in it."""
+    return " ".join(shown(str(fault)).split()).rstrip(".")

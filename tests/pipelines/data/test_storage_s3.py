@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ class Gate:
     store: Any
     endpoint: str = ""
     delay: float = 0.0
+    signed_only: bool = False
     refuse: Callable[[], bool] = lambda: False
     cut: Callable[[], bool] = lambda: False
     asked: list[str] = field(default_factory=list)
@@ -61,6 +63,9 @@ class Gate:
             self.most_together = max(self.most_together, self.together)
         try:
             time.sleep(self.delay)
+            if self.signed_only and "HTTP_AUTHORIZATION" not in request:
+                respond("403 Forbidden", [("Content-Length", "0")])
+                return
             if self.refuse():
                 respond("503 Service Unavailable", [("Content-Length", "0")])
                 return
@@ -126,6 +131,7 @@ def s3(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     yield gate
     fresh = Gate(gate.store)
     gate.delay, gate.refuse, gate.cut = fresh.delay, fresh.refuse, fresh.cut
+    gate.signed_only = fresh.signed_only
 
 
 def prepare(numbers: Any, examples: int = 100, **options: Any) -> Any:
@@ -336,6 +342,24 @@ def test_credentials_that_are_refused_are_named_and_not_shown(
     assert "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)" in text
     assert SECRET not in text
     assert "AKIDEXAMPLE" not in text
+
+
+def test_credentials_that_are_not_there_are_asked_for_in_one_line(
+    s3: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither in the environment nor in the home: the request is made without a signature, and refused."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    s3.signed_only = True
+    for ask in (shelf.inventory, lambda root, name: shelf.prepare(name, root)):
+        with pytest.raises(
+            StorageUnavailable,
+            match=r"^s3://bucket/data/digits/manifest.json cannot be read: ACCESS_DENIED during \w+; the "
+            r"environment has no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \(or "
+            r"AWS_PROFILE\), unless a role of this machine is to do\.$",
+        ):
+            ask(ADDRESS, "digits")
 
 
 def test_several_reads_are_in_flight_on_a_slow_store(s3: Gate, numbers: Any) -> None:
