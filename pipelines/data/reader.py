@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,11 +24,18 @@ from pipelines.data.storage import Directory
 
 T = TypeVar("T")
 
+Place = tuple[int, int, Row]
+"""A row group, the row's place in it, and the row."""
+
 Groups = frozenset[int]
 """Row groups by their place in the split."""
 
 LOOKAHEAD = 32
 """How many batches ahead row groups are looked for, at most."""
+
+PIECES = 16
+"""Into which each thread's share of a batch is cut: to hand over rows one by one costs CPU time, a few large
+pieces leave threads idle at the end."""
 
 OPEN_FILES = 256
 """Shards that are open at once: a large data set has more than a process may open."""
@@ -55,6 +62,18 @@ class View(Protocol):
 
     def collate(self, examples: Sequence[Any]) -> tuple[Tensor | dict[str, Tensor], Tensor]:
         """(inputs, targets) of zero or more decoded examples."""
+
+
+@runtime_checkable
+class InPlace(Protocol):
+    """A view whose examples need not be collated: each is decoded to where the batch has it. For images this
+    saves the memory of a second batch, which comes from the system, zeroed, every time."""
+
+    def empty(self, size: int) -> Tensor:
+        """The inputs of so many examples, not filled."""
+
+    def decode_into(self, row: Row, draws: Draws | None, slot: Tensor) -> int:
+        """The label of a row; its example is put into one slot of `empty`."""
 
 
 class Reader:
@@ -118,8 +137,7 @@ class Reader:
         places = zip(groups.tolist(), (ids - self._starts[groups]).tolist(), strict=True)
         rows = [(group, row, self._held[group].result()[row]) for group, row in places]
         draws = [draw(example) if draw else None for example in ids.tolist()]
-        decoded = (self._pool.map if self._pool else map)(self._decoded, rows, draws)
-        inputs, targets = self._view.collate(list(decoded))
+        inputs, targets = self._examples(rows, draws)
         return Batch(inputs, targets, torch.ones(len(ids)), torch.from_numpy(ids.astype(np.int64)))
 
     def column(self, name: str) -> Iterator[Any]:
@@ -127,10 +145,32 @@ class Reader:
         for rows in self._reads.map(lambda group: self._read(group, [name]), range(len(self._places))):
             yield from (row[name] for row in rows)
 
-    def _decoded(self, place: tuple[int, int, Row], draws: Draws | None) -> Any:
+    def _examples(
+        self, rows: Sequence[Place], draws: Sequence[Draws | None]
+    ) -> tuple[Tensor | dict[str, Tensor], Tensor]:
+        """Inputs and targets of these rows."""
+        view = self._view
+        if not isinstance(view, InPlace):
+            return view.collate(self._each(view.decode, rows, draws))
+        inputs = view.empty(len(rows))
+        labels = self._each(view.decode_into, rows, draws, inputs)
+        return inputs, torch.tensor(labels, dtype=torch.int64)
+
+    def _each(self, make: Callable[..., T], rows: Sequence[Place], *how: Iterable[Any]) -> list[T]:
+        """What `make` makes of each row, in the view's threads."""
+        work = list(zip(rows, *how, strict=True))
+        size = max(1, len(work) // (PIECES * self._view.threads))
+        pieces = [work[at : at + size] for at in range(0, len(work), size)]
+
+        def some(piece: Sequence[Any]) -> list[T]:
+            return [self._made(make, *each) for each in piece]
+
+        return list(chain.from_iterable((self._pool.map if self._pool else map)(some, pieces)))
+
+    def _made(self, make: Callable[..., T], place: Place, *how: Any) -> T:
         group, index, row = place
         try:
-            return self._view.decode(row, draws)
+            return make(row, *how)
         except DataError as fault:
             raise DataError(f"{str(fault).rstrip('.')} ({self._named(group, index)}).") from None
         except Exception as fault:

@@ -20,7 +20,7 @@ from pipelines.data.images.colour import Colour
 from pipelines.data.images.decode import decode
 from pipelines.data.images.mixing import Mixing
 from pipelines.data.images.randaugment import RandAugment
-from pipelines.data.images.resize import cropped, flipped, resized
+from pipelines.data.images.resize import cropped, flipped, resize_into
 from pipelines.data.shards import Row
 
 
@@ -69,9 +69,19 @@ class ImageView:
 
     def decode(self, row: Row, draws: Draws | None) -> tuple[NDArray[np.uint8], int]:
         """(resolution, resolution, 3) 8-bit RGB and the label. Raises DataError naming a damaged image."""
+        slot = self.empty(1)[0]
+        return slot.numpy(), self.decode_into(row, draws, slot)
+
+    def empty(self, size: int) -> Tensor:
+        """(size, resolution, resolution, 3) 8-bit RGB, not filled."""
+        return torch.empty((size, *self.input_shape), dtype=torch.uint8)
+
+    def decode_into(self, row: Row, draws: Draws | None, slot: Tensor) -> int:
+        """The label; the image is put into one of the slots of `empty`. Raises as `decode`."""
         pixels = decode(row["image"], f"image {row['key']} of {cast(Dataset, self).name}")
         pixels = self._augmented(pixels, draws) if draws else cropped(pixels, crops.centre(*_size(pixels)))
-        return resized(pixels, self.resolution, self.resolution), row["label"]
+        resize_into(slot, pixels)
+        return int(row["label"])
 
     def _augmented(self, pixels: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
         size = _size(pixels)
@@ -83,10 +93,10 @@ class ImageView:
 
     def collate(self, examples: Sequence[tuple[NDArray[np.uint8], int]]) -> tuple[Tensor, Tensor]:
         """(b, resolution, resolution, 3) 8-bit RGB and (b,) labels."""
-        images = np.empty((len(examples), *self.input_shape), np.uint8)
-        for place, (pixels, _) in enumerate(examples):
-            images[place] = pixels
-        return torch.from_numpy(images), torch.tensor([label for _, label in examples], dtype=torch.int64)
+        images = self.empty(len(examples))
+        for slot, (pixels, _) in zip(images.numpy(), examples, strict=True):
+            slot[:] = pixels
+        return images, torch.tensor([label for _, label in examples], dtype=torch.int64)
 
     def picture(self, inputs: Tensor) -> NDArray[np.uint8]:
         """(resolution, resolution, 3) 8-bit RGB of one example's inputs."""

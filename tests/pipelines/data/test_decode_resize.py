@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from pipelines.data.images.decode import decode
-from pipelines.data.images.resize import cropped, flipped, resized
+from pipelines.data.images.resize import cropped, flipped, resize_into, resized
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (400, 500, 3), np.uint8)
@@ -73,6 +75,15 @@ def test_the_layout_in_memory_does_not_matter() -> None:
     assert (resized(planes, 100, 90) == resized(NOISE, 100, 90)).all()
     assert (resized(frozen, 100, 90) == resized(NOISE, 100, 90)).all()
     assert resized(cropped(NOISE, (3, 5, 90, 70)), 100, 90).flags.c_contiguous
+
+
+def test_a_slot_of_a_batch_is_filled_and_its_neighbours_are_left() -> None:
+    batch = torch.full((3, 100, 90, 3), 7, dtype=torch.uint8)
+    resize_into(batch[1], NOISE)
+    planes = torch.from_numpy(NOISE)[None].permute(0, 3, 1, 2)
+    expected = F.interpolate(planes, size=(100, 90), mode="bicubic", antialias=True)
+    assert torch.equal(batch[1], expected[0].permute(1, 2, 0))
+    assert (batch[[0, 2]] == 7).all()
 
 
 def test_a_mirror_image_is_pillow_s() -> None:
