@@ -27,6 +27,12 @@ test: $(VENV)/.test ## The tests
 .PHONY: test-slow
 test-slow: $(VENV)/.test ## The tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(PYTEST)
+.PHONY: rehearsal
+rehearsal: $(VENV)/.cluster ## A cluster of three hosts on this machine, from ray up to ray down (root; ten minutes)
+	@$(BIN)/python clusters/rehearsal.py
+.PHONY: test-cluster
+test-cluster: $(VENV)/.cluster $(VENV)/.test ## The tests on such clusters (root; half an hour)
+	@$(BIN)/python -m pytest -m cluster $(PYTEST)
 .PHONY: check
 check: $(VENV)/.check ## ruff, mypy and import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
@@ -53,6 +59,10 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV) (once, a minute or two)'
 	@$(PIP) -e .
 	@touch $@
+$(VENV)/.cluster: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into $(VENV) (once, a minute or two)'
+	@$(PIP) -e '.[cluster]'
+	@touch $@ $(VENV)/.run
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV) (once, a minute or two)'
 	@$(PIP) -e '.[test]'

@@ -270,6 +270,45 @@ def test_an_account_is_asked_for_its_bucket_its_roles_and_its_machines(filled: d
     assert any("has no p99.huge" in f.what for f in aws.findings(filled))
 
 
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_what_the_account_lacks_is_made_once_and_the_configuration_it_prints_has_no_fault(
+    region: str, tmp_path: Path
+) -> None:
+    from clusters.aws_account import make
+
+    text = make("a-bucket", region)
+    assert make("a-bucket", region) == text
+    config = yaml.safe_load(text)
+    assert config["provider"]["region"] == region
+    token = tmp_path / "auth_token"
+    token.write_text("f" * 64)
+    token.chmod(0o600)
+    config["file_mounts"]["~/.ray/auth_token"] = str(token)
+    assert faults(config) == []
+    said = [str(f) for f in aws.findings(config) if f.level is Level.FAULT and "has no" not in f.what]
+    assert said == [], "bucket and roles are there"
+
+
+@pytest.mark.usefixtures("account")
+def test_workers_may_use_the_bucket_alone_and_the_head_ends_only_its_own_machines() -> None:
+    import boto3
+
+    from clusters.aws_account import make
+
+    make("a-bucket", "us-east-1")
+    iam = boto3.client("iam")
+
+    def allowed(role: str) -> list[dict[str, Any]]:
+        name = f"perceiver-lab-{role}"
+        return iam.get_role_policy(RoleName=name, PolicyName=name)["PolicyDocument"]["Statement"]
+
+    assert {s["Resource"] for s in allowed("worker")} == {"arn:aws:s3:::a-bucket", "arn:aws:s3:::a-bucket/*"}
+    (ends,) = (s for s in allowed("head") if "ec2:TerminateInstances" in s["Action"])
+    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text())["cluster_name"]
+    assert ends["Condition"]["StringEquals"] == {"ec2:ResourceTag/ray-cluster-name": cluster}
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
