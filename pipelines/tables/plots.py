@@ -183,7 +183,7 @@ def _line_chart(
             parts += _marked(points[number], place, index, y)
         if places:
             ends[label] = list(places.values())[-1]
-    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(_names(ends) if room else ()))
+    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(names_at(ends) if room else ()))
 
 
 def _scatter(name: str, series: Mapping[str, Sequence[tuple[int, Point]]]) -> str:
@@ -200,7 +200,7 @@ def _scatter(name: str, series: Mapping[str, Sequence[tuple[int, Point]]]) -> st
             parts += _marked(point, place, index, y)
         if places:
             ends[label] = max(places)
-    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(_names(ends) if len(series) > 1 else ()))
+    return svg.drawing(WIDTH, HEIGHT, name, *parts, *(names_at(ends) if len(series) > 1 else ()))
 
 
 def _frame(points: Sequence[Point], axis: str, ticks: Sequence[tuple[str, float]]) -> tuple[Scale, list[str]]:
@@ -229,7 +229,7 @@ def _room(series: Mapping[str, object]) -> float:
     return 6.3 * max(map(len, series)) + 4 if len(series) > 1 else 0.0
 
 
-def _names(ends: Mapping[str, svg.Point]) -> Iterable[str]:
+def names_at(ends: Mapping[str, svg.Point]) -> Iterable[str]:
     """Every series' name at its end, moved apart where they would stand on each other."""
     lowest = 0.0
     for name, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):

@@ -11,8 +11,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 Point = tuple[float, float]
+STYLE = Path(__file__).with_name("plot.css")
 SERIES = 4
 """Series that differ in mark, dash and hue."""
 

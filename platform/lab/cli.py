@@ -98,7 +98,8 @@ def build_parser() -> Parser:
 
     tables = command("tables", "tables", "Regenerate tables from the record, beside the paper's values")
     tables.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
-    tables.add_argument("--format", choices=["text", "md", "tex", "csv", "json", "html"], default="text")
+    formats = ["text", "md", "tex", "csv", "json", "html", "svg", "png"]
+    tables.add_argument("--format", choices=formats, default="text", help="svg and png are the figures alone")
     tables.add_argument("--out", help="write files into this folder instead of printing")
     tables.add_argument("--from", dest="source", help="an archive of `lab pack`, in place of the record")
     _scale(tables)

@@ -23,7 +23,13 @@ def tables(arguments: argparse.Namespace) -> None:
         scale, tracker, names = colophon.scale, colophon.snapshot, arguments.names or colophon.names
     sweeps = sweeps_of(names, scale)
     tracker = tracker or record()
-    if arguments.out:
+    if arguments.format in shelf.DRAWINGS:
+        if not arguments.out:
+            raise SpecError(f"{arguments.format} is written into files: give a folder, --out FOLDER.")
+        filled = shelf.assemble(names, tracker, sweeps)
+        out = Path(arguments.out)
+        print(*shelf.draw(filled, tracker, Settings.load(), arguments.format, out), sep="\n")
+    elif arguments.out:
         try:
             written = shelf.build(names, tracker, sweeps, arguments.format, Path(arguments.out))
         except OSError as fault:
