@@ -12,6 +12,7 @@ from lab import codec
 from lab.errors import SpecError
 from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
+from lab.tracking.provenance import UNKNOWN
 from lab.tracking.tracker import RunRecord, Status, Tracker, membership
 from pipelines.tables.cell import Cell, Measured, Measurement, Missing, Reading, Stage, State
 from pipelines.tables.select import Curve
@@ -167,6 +168,13 @@ def _distrust(runs: Mapping[int, RunRecord]) -> list[str]:
     ]
     if dirty:
         faults.append(f"uncommitted changes in the code of seed {', '.join(dirty)}")
+    nobody = [
+        str(seed)
+        for seed, run in sorted(runs.items())
+        if UNKNOWN in (run.tags.get(COMMIT) or UNKNOWN, run.tags.get(DIRTY, ""))
+    ]
+    if nobody:
+        faults.append(f"the code of seed {', '.join(nobody)} is in no commit that is known")
     data = sorted({run.tags[FINGERPRINT] for run in runs.values() if FINGERPRINT in run.tags})
     if len(data) > 1:
         faults.append(f"seeds saw different data: {', '.join(data)}")

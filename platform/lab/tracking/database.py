@@ -93,7 +93,12 @@ class Database:
                 "AND lifecycle_stage = 'active' AND experiment_id = :experiment",
                 {"experiment": int(self.experiment_id)},
             )
-            for run, key, text in ask(f"SELECT run_uuid, key, value FROM tags WHERE {of}", {}):  # noqa: S608
+            own = {"own": layout.OWN, "parent": layout.PARENT}
+            ours = f"(substr(key, 1, {len(layout.OWN)}) = :own OR key = :parent)"
+            for run, key, text in ask(
+                f"SELECT run_uuid, key, value FROM tags WHERE {of} AND {ours}",  # noqa: S608
+                own,
+            ):
                 tags[run][key] = text
             claims = "SELECT run_uuid, key, value FROM params WHERE key >= :low AND key < :high"
             low = layout.claim(0)[:-1]

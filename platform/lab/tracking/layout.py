@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from lab import codec
@@ -153,9 +154,7 @@ def record_of(
         seed=int(tags.get(SEED, 0)),
         spec="".join(pieces),
         metrics={name: restored(value) for name, value in metrics.items()},
-        tags={
-            n.removeprefix(OWN): v for n, v in tags.items() if n.startswith(OWN) and not _INTERNAL.match(n)
-        },
+        tags={name: value for stored, value in tags.items() if (name := _told(stored)) is not None},
         parent=tags.get(PARENT),
         attempts=max(1, attempts(params)),
         started=started / 1000,
@@ -163,6 +162,12 @@ def record_of(
         worked=sum(took),
         since=(claimed_at(params) or started / 1000) if status is Status.RUNNING else None,
     )
+
+
+@lru_cache(maxsize=4096)
+def _told(name: str) -> str | None:
+    """A tag's name as tables read it, None for one that is not for them."""
+    return None if _INTERNAL.match(name) or not name.startswith(OWN) else name.removeprefix(OWN)
 
 
 def restored(value: float) -> float:

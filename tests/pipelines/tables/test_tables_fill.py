@@ -89,6 +89,17 @@ def test_uncommitted_code_taints_a_cell(laboratory) -> None:
     assert (state.stage, state.why) == (Stage.TAINTED, "uncommitted changes in the code of seed 1")
 
 
+@pytest.mark.parametrize(
+    "tags", [{"commit": "unknown", "dirty": "unknown"}, {"commit": ""}, {"dirty": "unknown"}]
+)
+def test_code_outside_git_taints_a_cell(laboratory, tags: dict[str, str]) -> None:
+    sweep = laboratory.sweep("table6")
+    for seed in sweep.seeds:
+        laboratory.run(sweep, CASE, seed, 0.9, tags=tags if seed else {})
+    state = filled(laboratory, sweep).state
+    assert (state.stage, state.why) == (Stage.TAINTED, "the code of seed 1, 2 is in no commit that is known")
+
+
 def test_seeds_that_saw_different_data_taint_a_cell(laboratory, tmp_path) -> None:
     sweep = laboratory.sweep("table6", seeds=(0, 1))
     for seed in sweep.seeds:
