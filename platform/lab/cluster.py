@@ -6,6 +6,8 @@ it.
 
 from __future__ import annotations
 
+import copyreg
+import importlib
 import logging
 import os
 import secrets
@@ -13,9 +15,10 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,6 +29,7 @@ from lab.resources import Resources
 from lab.settings import Settings
 from lab.tracking.lease import this_process
 from lab.tracking.recorder import Recorder
+from lab.tracking.spool import Spool
 from lab.tracking.tracker import Scalar, Tracker
 
 if TYPE_CHECKING:
@@ -71,10 +75,20 @@ SCRATCH = "LAB_SCRATCH"
 
 
 def _carry_own_files() -> None:
-    """Send what a person's own file defines along with what uses it: no worker can import that file."""
+    """Send what a person's own file defines along with what uses it: no worker can import that file.
+
+    Where such a file says `torch` and anything `.classes`, cloudpickle takes the module `torch.classes` for
+    needed, which does not pickle.
+    """
     for name, module in list(sys.modules.items()):
         if name.startswith(OWN_FILE):
             ray.cloudpickle.register_pickle_by_value(module)
+    if (classes := sys.modules.get("torch.classes")) is not None:
+        copyreg.pickle(type(classes), _by_name)
+
+
+def _by_name(module: ModuleType) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+    return importlib.import_module, (module.__name__,)
 
 
 @contextmanager
@@ -121,6 +135,8 @@ class RemoteRecorder:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
+        self._asked: Any = None
+        self._latest: dict[str, dict[str, Scalar]] = {}
 
     def hold(self, run_id: str) -> None:
         self._handle.hold.remote(run_id)
@@ -132,17 +148,33 @@ class RemoteRecorder:
     def request_stop(self) -> None:
         self._handle.request_stop.remote()
 
+    def latest(self) -> dict[str, dict[str, Scalar]]:
+        """Run -> metric -> what was measured last, as of the call before; nothing at first. Never waits."""
+        if self._asked is None:
+            self._asked = self._handle.latest.remote()
+        elif ray.wait([self._asked], timeout=0)[0]:
+            with suppress(ray.exceptions.RayError):
+                self._latest = ray.get(self._asked)
+            self._asked = None
+        return self._latest
+
     def sink(self, run_id: str) -> ActorSink:
         """What the workers of a run are given."""
         return ActorSink(self._handle, run_id)
 
 
-def recorder(connect: Callable[[], Tracker], patience: float) -> RemoteRecorder:
-    """The one writer of this driver. connect: makes its own connection to the record · patience: seconds that
-    it waits for a record that is away."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0, max_concurrency=RECORDER_CALLS)(Recorder).options(scheduling_strategy=here)
-    return RemoteRecorder(actor.remote(connect, this_process(), patience))
+def here() -> NodeAffinitySchedulingStrategy:
+    """On the node of this process, and nowhere else."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def recorder(connect: Callable[[], Tracker], settings: Settings) -> RemoteRecorder:
+    """The one writer of this driver. connect: makes its own connection to the record."""
+    actor = ray.remote(num_cpus=0, max_concurrency=RECORDER_CALLS)(Recorder)
+    spool = Spool(settings.storage)
+    return RemoteRecorder(
+        actor.options(scheduling_strategy=here()).remote(connect, this_process(), settings.patience, spool)
+    )
 
 
 def _answer(call: Any) -> Any:

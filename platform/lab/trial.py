@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.errors import Interrupted, LabError
+from lab.errors import Interrupted, LabError, OutOfMemory
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -59,7 +59,8 @@ def run(work: Work, report: Report) -> dict[str, Any]:
     except Interrupted as stop:
         result = {"outcome": Status.STOPPED.value, "reason": str(stop)}
     except LabError as fault:
-        result = {"outcome": Status.FAILED.value, "reason": str(fault)}
+        starved = isinstance(fault, OutOfMemory)
+        result = {"outcome": Status.FAILED.value, "reason": str(fault), "starved": starved}
     except Exception as fault:  # a model may raise anything, and no run may sink the sweep
         reason = f"{type(fault).__name__}: {fault}".splitlines()[0]
         result = {

@@ -1,7 +1,10 @@
 """Ray Tune at the work of a drive: the door to Tune.
 
-Tune places the trials, keeps their processes for the next ones and, in a search, lets a scheduler stop the
-worse ones early. What runs, and what a run is, is not its business: its own state is thrown away.
+Tune places the trials, starts their processes again where they die and, in a search, lets a scheduler stop
+the worse ones early. What runs, and what a run is, is not its business: its own state is thrown away.
+
+Where nothing is pruned there is nothing to decide between two trials: then what Tune runs are *lanes*, each
+of which takes one trial after another from a desk, at a fraction of what a trial of Tune's own costs.
 """
 
 from __future__ import annotations
@@ -9,19 +12,25 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from lab import cluster  # before Ray: it says what Ray reads when it is imported
 
-from ray import tune  # isort: skip
+import ray  # isort: skip
+from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
+from lab.desk import CLOSED, Desk, Outcome, Slip
 from lab.drive import NO_MORE, Drive
+from lab.errors import RunError
 from lab.search.pruning import Asha, Hyperband, Median
 from lab.sweep import Search, Sweep
 from lab.tracking.tracker import Status
+from lab.train.memory import is_short_of_memory
 from lab.trial import EVALUATION, run
 
 ON_THE_HEAD = {"node:__internal_head__": 0.001}
@@ -29,39 +38,173 @@ ON_THE_HEAD = {"node:__internal_head__": 0.001}
 CPUs"""
 CRASHES = 2
 """times that a trial whose process died is started again, from its checkpoint"""
+IDLE_CRASHES = 10
+"""times that a process may die which had no trial, before there is something wrong with all of them"""
+SHORT_SECONDS = 2.0
+"""trials that take less have the next one ready at the desk, so that no lane waits"""
 
 
-def trial(config: dict[str, Any]) -> dict[str, Any]:
-    """What Tune runs."""
-    return run(config["work"], tune.report)
+def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] = lambda: None) -> None:
+    """Let Tune run what a drive proposes, until it proposes no more. watch: called several times a second."""
+    if isinstance(drive.sweep, Search) and drive.sweep.pruning is not None:
+        _fit(drive, trial, [_Outcomes(drive, stop, watch)], search_alg=_Proposals(drive), num_samples=-1)
+        return
+    lanes = max(1, min(drive.tally.concurrent, drive.tally.total - drive.tally.settled))
+    desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=lanes + 8, scheduling_strategy=cluster.here())
+    clerk = Clerk(drive, desk.remote(), lanes, stop, watch)
+    try:
+        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], num_samples=lanes)
+    finally:
+        ray.kill(clerk.desk)
+    if clerk.fault is not None:
+        raise clerk.fault
 
 
-def conduct(drive: Drive, stop: Callable[[], bool]) -> None:
-    """Let Tune run what a drive proposes, until it proposes no more."""
+def _fit(drive: Drive, trainable: Any, callbacks: list[tune.Callback], **how: Any) -> None:
     alone = not drive.resources.several
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
-    storage = tempfile.mkdtemp(prefix="lab-tune-", dir=os.environ.get(cluster.SCRATCH))
-    try:
+    pruned = "search_alg" in how
+    with _scratch() as storage:
         tune.Tuner(
-            tune.with_resources(trial, its_own if alone else ON_THE_HEAD),
+            tune.with_resources(trainable, its_own if alone else ON_THE_HEAD),
             tune_config=tune.TuneConfig(
-                search_alg=_Proposals(drive),
                 scheduler=_scheduler(drive.sweep),
-                num_samples=-1,
-                max_concurrent_trials=drive.tally.concurrent,
-                reuse_actors=True,
+                max_concurrent_trials=drive.tally.concurrent if pruned else None,
+                reuse_actors=pruned,
                 trial_dirname_creator=lambda made: str(made.trial_id),
+                **how,
             ),
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=storage,
-                callbacks=[_Outcomes(drive, stop)],
+                callbacks=callbacks,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=CRASHES),
+                failure_config=tune.FailureConfig(max_failures=CRASHES if pruned else -1),
             ),
         ).fit()
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """For what Tune writes and nobody reads."""
+    storage = tempfile.mkdtemp(prefix="lab-tune-", dir=os.environ.get(cluster.SCRATCH))
+    try:
+        yield storage
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def trial(config: dict[str, Any]) -> dict[str, Any]:
+    """What Tune runs where it prunes."""
+    return run(config["work"], tune.report)
+
+
+def lane(config: dict[str, Any], *, desk: Any) -> dict[str, int]:
+    """What Tune runs otherwise."""
+    name, outcome = tune.get_context().get_trial_id(), None
+    trials = 0
+    while (slip := ray.get(desk.fetch.remote(name, outcome))) != CLOSED:
+        outcome = slip and Outcome(slip.trial, run(ray.cloudpickle.loads(slip.work), lambda values: None))
+        trials += slip is not None
+    return {"trials": trials}  # Tune would print that there is nothing
+
+
+class Clerk(tune.Callback):  # type: ignore[misc]
+    """Keeps the desk: puts down what the drive proposes and tells it what became of that."""
+
+    def __init__(
+        self,
+        drive: Drive,
+        desk: Any,
+        lanes: int,
+        stop: Callable[[], bool],
+        watch: Callable[[], object],
+    ) -> None:
+        self.drive, self.desk, self.lanes, self.stop, self.watch = drive, desk, lanes, stop, watch
+        self.fault: Exception | None = None
+        """why nothing more was begun; those that were at work have come to an end"""
+        self._numbers, self._out = count(), dict[str, Slip]()
+        self._crashes, self._idle_crashes = dict[str, int](), 0
+
+    def __getstate__(self) -> dict[str, Any]:  # a Tuner writes itself down when it is made
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._guarded(self._turn)
+        self.watch()
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A lane's process died; Tune starts another one."""
+        self._guarded(lambda: self._lost(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._guarded(lambda: self._lost(trial))
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        """What goes wrong here ends the sweep, but none of those that train before their checkpoint."""
+        try:
+            act()
+        except Exception as fault:
+            self.fault = self.fault or fault
+            self.drive.stop()
+            self.desk.close.remote()
+
+    def _turn(self) -> None:
+        if self.stop():
+            self.drive.stop()
+        slips = self._proposed() if self.fault is None else []
+        for outcome in ray.get(self.desk.put.remote(slips)):
+            self._told(outcome)
+        if not self._out and not slips and self.drive.propose("") == NO_MORE:
+            self.desk.close.remote()
+
+    def _proposed(self) -> list[Slip]:
+        took = self.drive.tally.seconds[-self.lanes :]
+        ahead = self.lanes if took and max(took) < SHORT_SECONDS else 0
+        slips = list[Slip]()
+        while len(self._out) < self.lanes + ahead:
+            name = str(next(self._numbers))
+            work = self.drive.propose(name)
+            if work is None or work == NO_MORE:
+                break
+            slips.append(Slip(name, ray.cloudpickle.dumps(work)))
+            self._out[name] = slips[-1]
+        return slips
+
+    def _told(self, outcome: Outcome) -> None:
+        self._idle_crashes = 0
+        del self._out[outcome.trial]
+        result = outcome.result
+        self.drive.finish(
+            outcome.trial,
+            Status(result["outcome"]),
+            result.get("reason", ""),
+            result.get("traceback", ""),
+            starved=result.get("starved", False),
+        )
+
+    def _lost(self, lane: Any) -> None:
+        reason = _reason(lane)
+        lost = ray.get(self.desk.lose.remote(lane.trial_id))
+        if lost is None:
+            self._idle_crashes += 1
+            if self._idle_crashes > IDLE_CRASHES:
+                raise RunError(f"the processes that are to train keep dying, the last time because {reason}.")
+            return
+        self._crashes[lost] = self._crashes.get(lost, 0) + 1
+        if starved := is_short_of_memory(reason):
+            self.drive.finish(lost, Status.FAILED, reason, starved=starved)
+        elif self._crashes[lost] > CRASHES:
+            self.drive.finish(lost, Status.FAILED, f"its process died {CRASHES + 1} times: {reason}")
+        else:
+            ray.get(self.desk.put.remote([self._out[lost]]))
+            return
+        del self._out[lost]
+
+
+def _reason(trial: Any) -> str:
+    """One line for what a process died of."""
+    return str(trial.get_error() or "").strip().partition("\n")[0] or "its process died"
 
 
 def _scheduler(sweep: Sweep) -> Any:
@@ -115,8 +258,8 @@ class _Proposals(Searcher):  # type: ignore[misc]
 class _Outcomes(tune.Callback):  # type: ignore[misc]
     """Tune's way to tell a drive what became of a trial; also where the wish to stop is noticed."""
 
-    def __init__(self, drive: Drive, stop: Callable[[], bool]) -> None:
-        self._drive, self._stop = drive, stop
+    def __init__(self, drive: Drive, stop: Callable[[], bool], watch: Callable[[], object]) -> None:
+        self._drive, self._stop, self._watch = drive, stop, watch
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -124,13 +267,20 @@ class _Outcomes(tune.Callback):  # type: ignore[misc]
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._stop():
             self._drive.stop()
+        self._watch()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result or {}
         # Without an outcome it was the scheduler that ended the trial, between two evaluations.
         status = Status(result.get("outcome", Status.PRUNED))
-        self._drive.finish(trial.trial_id, status, result.get("reason", ""), result.get("traceback", ""))
+        self._drive.finish(
+            trial.trial_id,
+            status,
+            result.get("reason", ""),
+            result.get("traceback", ""),
+            starved=result.get("starved", False),
+        )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        reason = str(trial.get_error() or "").strip().partition("\n")[0] or "its process died"
-        self._drive.finish(trial.trial_id, Status.FAILED, reason)
+        reason = _reason(trial)
+        self._drive.finish(trial.trial_id, Status.FAILED, reason, starved=is_short_of_memory(reason))

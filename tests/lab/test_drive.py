@@ -246,7 +246,7 @@ def test_two_trials_with_one_experiment_at_the_same_time_share_one_run(command: 
     )
     work = drive.propose("first")
     assert isinstance(work, Work)
-    assert drive.propose("second") == NO_MORE  # both others wait for the first
+    assert drive.propose("second") is None  # both others wait for the first
     command.end(drive, "first", work)
     drive.close()
     recorder.close()

@@ -42,6 +42,8 @@ class SearchAgenda:
         ]
         self._refused = {t.number: "found out before" for t in self.ended if not t.digest}
         self._confirming: Iterator[Job] | None = None
+        self._asked: Suggestion | None = None
+        """what the record has not been told of yet"""
 
     @property
     def total(self) -> int:
@@ -71,14 +73,16 @@ class SearchAgenda:
         if self._unfinished:
             trial = self._unfinished.pop(0)
             return self._job(Suggestion(trial, again(self.search, trial)))
-        while (suggestion := self.study.ask()) is not None:
+        while (suggestion := self._asked or self.study.ask()) is not None:
+            self._asked = suggestion
             try:
                 spec = suggestion.spec(self.search)
             except SpecError as fault:
                 self._keep(suggestion.trial.ended("failed"))
-                self._refused[suggestion.trial.number] = str(fault)
+                self._refused[suggestion.trial.number], self._asked = str(fault), None
                 continue
             self._keep(replace(suggestion.trial, digest=spec.digest))
+            self._asked = None
             return self._job(suggestion)
         if self._refused and len(self._refused) == len(self.study.trials):
             raise SpecError(

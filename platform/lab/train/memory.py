@@ -18,6 +18,11 @@ def is_out_of_memory(fault: BaseException) -> bool:
     return isinstance(fault, torch.OutOfMemoryError | MemoryError) or _CPU_ALLOCATOR in str(fault)
 
 
+def is_short_of_memory(words: str) -> bool:
+    """Whether that is what Ray says of a process that it ended to keep its machine alive."""
+    return "OutOfMemoryError" in words or "running low on memory" in words
+
+
 @contextmanager
 def one_verdict() -> Iterator[None]:
     """Where what an allocator says becomes OutOfMemory."""

@@ -1,0 +1,78 @@
+"""Where the processes of a sweep fetch their trials and leave what became of them.
+
+A plain class, so that it can be an actor of a cluster. A *lane* is one place where trials run one after the
+other; its process may die and be started again, elsewhere too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from threading import Condition
+from typing import Any, Literal, NamedTuple
+
+FETCH_SECONDS = 5.0
+"""how long a lane waits at the desk before it asks again"""
+CLOSED: Literal["closed"] = "closed"
+
+
+class Slip(NamedTuple):
+    """A trial on its way: its id, and what is to be done, wrapped up: the desk need not know a model."""
+
+    trial: str
+    work: bytes
+
+
+class Outcome(NamedTuple):
+    """What a trial ended with, as `trial.run` tells it."""
+
+    trial: str
+    result: dict[str, Any]
+
+
+class Desk:
+    """Any number of threads may call. Every trial that was put down is fetched by one lane; if that is lost
+    it may be put down again."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Slip] = deque()
+        self._at: dict[str, str] = {}
+        """lane -> its trial"""
+        self._done: list[Outcome] = []
+        self._closed = False
+        self._changed = Condition()
+
+    def put(self, slips: Sequence[Slip]) -> list[Outcome]:
+        """Put trials down, and take what has come of others."""
+        with self._changed:
+            self._waiting += slips
+            done, self._done = self._done, []
+            if slips:
+                self._changed.notify_all()
+            return done
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def fetch(
+        self, lane: str, outcome: Outcome | None = None, patience: float = FETCH_SECONDS
+    ) -> Slip | Literal["closed"] | None:
+        """Leave an outcome and take the next trial: None where there is none for so many seconds. The outcome
+        of a trial with which the lane was taken for lost is forgotten: somebody else has it now."""
+        with self._changed:
+            if outcome is not None and self._at.pop(lane, None) == outcome.trial:
+                self._done.append(outcome)
+            self._changed.wait_for(lambda: self._waiting or self._closed, patience)
+            if not self._waiting:
+                return CLOSED if self._closed else None
+            slip = self._waiting.popleft()
+            self._at[lane] = slip.trial
+            return slip
+
+    def lose(self, lane: str) -> str | None:
+        """The trial that a lane had when its process died."""
+        with self._changed:
+            return self._at.pop(lane, None)

@@ -1,0 +1,63 @@
+"""Trials between a drive and its lanes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lab.desk import CLOSED, Desk, Outcome, Slip
+
+
+def slip(name: str) -> Slip:
+    return Slip(name, b"")
+
+
+def done(name: str) -> Outcome:
+    return Outcome(name, {"outcome": "complete"})
+
+
+def test_trials_are_fetched_in_the_order_in_which_they_were_put_and_each_by_one_lane() -> None:
+    desk = Desk()
+    desk.put([slip("1"), slip("2"), slip("3")])
+    fetched: list[Any] = [desk.fetch(lane, patience=0) for lane in ("a", "b", "a", "b")]
+    assert [one and one.trial for one in fetched] == ["1", "2", "3", None]
+
+
+def test_an_outcome_is_taken_once() -> None:
+    desk = Desk()
+    desk.put([slip("1")])
+    desk.fetch("a", patience=0)
+    desk.fetch("a", done("1"), patience=0)
+    assert [outcome.trial for outcome in desk.put([])] == ["1"]
+    assert desk.put([]) == []
+
+
+def test_a_lane_that_waits_gets_what_is_put_meanwhile() -> None:
+    desk, got = Desk(), list[Any]()
+    waiting = threading.Thread(target=lambda: got.append(desk.fetch("a", patience=30)))
+    waiting.start()
+    desk.put([slip("1")])
+    waiting.join(30)
+    assert got == [slip("1")]
+
+
+def test_what_a_lost_lane_had_can_be_put_again_and_its_late_outcome_does_not_count() -> None:
+    desk = Desk()
+    desk.put([slip("1")])
+    desk.fetch("a", patience=0)
+    assert desk.lose("a") == "1"
+    assert desk.lose("a") is None
+    desk.put([slip("1")])
+    assert desk.fetch("b", patience=0) == slip("1")
+    desk.fetch("a", done("1"), patience=0)
+    assert desk.put([]) == []
+    desk.fetch("b", done("1"), patience=0)
+    assert desk.put([]) == [done("1")]
+
+
+def test_a_closed_desk_sends_lanes_home_once_it_is_empty() -> None:
+    desk = Desk()
+    desk.put([slip("1")])
+    desk.close()
+    assert desk.fetch("a", patience=0) == slip("1")
+    assert desk.fetch("a", done("1"), patience=0) == CLOSED
