@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab import Asha, Scale, Search, Suggest
+from lab import Asha, Confirm, Scale, Search, Suggest
 from perceiver import Fourier, Image, PerceiverConfig
 from sweeps.experiments import imagenet
 
@@ -41,7 +41,7 @@ class Space:
 
 
 def sweep(scale: Scale) -> Search:
-    """TPE over the four axes with ASHA, judged on the validation split."""
+    """TPE over the four axes with ASHA, judged on the validation split; the best two on fresh seeds."""
     base = scale(imagenet.fourier())
     assert isinstance(base.model, PerceiverConfig)
     return Search(
@@ -52,6 +52,7 @@ def sweep(scale: Scale) -> Search:
         objective="validation/top1",
         trials=12,
         pruning=Asha(grace=1),
+        confirm=Confirm(best=2, seeds=(1, 2, 3)),
     )
 
 

@@ -3,13 +3,14 @@ still hold."""
 
 from __future__ import annotations
 
-import random
+import itertools
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from lab import Ablation, ExperimentSpec, Search, catalog, codec
+from lab.search.suggest import again
+from lab.search.trial import Trial
 from perceiver import PerceiverConfig, variants
 from pipelines.data.imagenet import PIXELS
 from sweeps.scales import laptop, paper
@@ -44,33 +45,26 @@ def test_every_case_holds_what_it_says_it_changes(name: str, scale: str) -> None
         assert {path: flat[path] for path in case.changes} == dict(case.changes)
 
 
-class Dice:
-    """A sampler that takes anything the space allows."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.asked: dict[str, Any] = {}
-
-    def choice(self, name: str, options: Any) -> Any:
-        return self.asked.setdefault(name, self.random.choice(list(options)))
-
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self.asked.setdefault(name, self.random.randrange(low, high + 1, step)))
-
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return float(self.asked.setdefault(name, self.random.uniform(low, high)))
-
-
 @pytest.mark.parametrize("scale", SCALES)
-def test_no_suggestion_of_the_search_is_invalid(scale: str) -> None:
-    search = catalog.sweep("perceiver", scale)
+@pytest.mark.parametrize("name", ["perceiver", "perceiver_front"])
+def test_every_combination_of_the_search_is_an_experiment_and_none_that_divides_is_missing(
+    name: str, scale: str
+) -> None:
+    search = catalog.sweep(name, scale)
     assert isinstance(search, Search)
-    axes = set()
-    for seed in range(200):
-        changes = search.space(Dice(seed))
-        search.base.override(changes)
-        axes |= set(changes)
-    assert {"model.num_latents", "model.blocks", "model.sharing", "model.inputs.positions.bands"} <= axes
+    assert isinstance(search.base.model, PerceiverConfig)
+    models = []
+    for combination in search.combinations:
+        changes = again(search, Trial(0, combination, {}, ()))
+        models.append(search.base.override(changes).model)
+    most = search.base.model.blocks
+    depths = {
+        (blocks, crossing)
+        for blocks, crossing in itertools.product((max(1, most // 4), most // 2, most), range(1, most + 1))
+        if blocks % crossing == 0
+    }
+    assert {(model.blocks, model.cross_attends) for model in models} == depths
+    assert len(models) == len(depths) * 4 * 4 * 4 * 2, "latents, channels, bands of a grid, sharing"
 
 
 def test_the_paper_scale_of_an_experiment_is_the_paper_s_model() -> None:

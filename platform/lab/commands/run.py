@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 
 from lab import catalog, codec
+from lab.commands import searching
 from lab.commands.catalogue import counts, show_sweep
 from lab.errors import SpecError
 from lab.execution import Execution
@@ -61,7 +62,15 @@ def sweep(arguments: argparse.Namespace) -> int:
     base = found.cases[0].spec if isinstance(found, Ablation) else found.base
     require_runnable(base, settings)
     tracker = MlflowTracker(settings)
-    records = run_sweep(found, resources=resources, settings=settings, tracker=tracker)
+    records = run_sweep(
+        found,
+        resources=resources,
+        settings=settings,
+        tracker=tracker,
+        needed=searching.never_pruned(found),
+        purse=searching.purse_of(arguments, tracker, settings, resources),
+    )
+    searching.tell(found, tracker)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
         print(f"failed: {record.name} {record.digest}: {record.tags.get('reason', 'no reason recorded')}")
@@ -84,9 +93,8 @@ def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:
             raise SpecError(
                 f"--seeds and --only are for ablations; {found.name} is a search (it has --trials)."
             )
-        return dataclasses.replace(found, trials=arguments.trials) if arguments.trials is not None else found
-    if arguments.trials is not None:
-        raise SpecError(f"--trials is for searches; {found.name} is an ablation (it has --seeds and --only).")
+        return searching.chosen(found, arguments)
+    searching.refuse_search_flags(found.name, arguments)
     exactly = tuple(case for case in found.cases if case.label == arguments.only)
     cases = exactly or tuple(case for case in found.cases if (arguments.only or "") in case.label)
     if not cases:

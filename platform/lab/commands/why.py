@@ -12,19 +12,25 @@ from lab.errors import DataError, SpecError, UnknownName
 from lab.origin import FINGERPRINT, require_same_data
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
-from lab.sweep import Ablation
-from lab.tracking.tracker import RunRecord, Status
+from lab.sweep import Ablation, Search
+from lab.tracking.tracker import RunRecord, Status, Tracker
 
 NEAREST = 3
 """runs that are told of where none is the one asked for"""
 
 
 def why(arguments: argparse.Namespace) -> None:
-    """Explain a run (by its digest or id), an experiment, or a case of a sweep (`table6:label`)."""
+    """Explain a run (by its digest or id), an experiment, a case of a sweep (`table6:label`) or a search."""
     from lab.tracking.mlflow import MlflowTracker
 
     settings = Settings.load()
-    runs = MlflowTracker(settings).runs()
+    tracker = MlflowTracker(settings)
+    if arguments.name in catalog.sweeps():
+        sweep = catalog.sweep(arguments.name, arguments.scale)
+        if isinstance(sweep, Search):
+            print(*explained_search(sweep, tracker), sep="\n")
+            return
+    runs = tracker.runs()
     of_run = [run for run in runs if arguments.name in {run.digest, run.run_id}]
     if of_run:
         lines = explained_run(of_run[0], arguments.scale)
@@ -36,6 +42,21 @@ def why(arguments: argparse.Namespace) -> None:
         )
     for line in lines:
         print(line)
+
+
+def explained_search(search: Search, tracker: Tracker) -> Iterator[str]:
+    """How a search has chosen, whether its recorded trials follow from that, and what it came to."""
+    from lab.search.replay import replayed
+    from lab.search.winners import told, tried, winners
+
+    yield f"{search.name} at {search.scale} scale ({search.identity}): {search.sampler}, seed {search.seed}"
+    parent = tracker.parent(search.name, kind="search", scale=search.scale)
+    if parent is None:
+        yield f"  not on record: `lab sweep {search.name}`"
+        return
+    again = replayed(search, parent)
+    yield f"  {again.line()}"
+    yield from told(search, winners(search, tracker), tried(search, tracker))
 
 
 def asked(name: str, scale: str) -> list[tuple[str, ExperimentSpec]]:

@@ -50,6 +50,13 @@ def winners(search: Search, tracker: Tracker) -> list[Winner]:
     return found
 
 
+def tried(search: Search, tracker: Tracker) -> int:
+    """How many configurations a search has tried, the same one twice counted once."""
+    parent = tracker.parent(search.name, kind="search", scale=search.scale)
+    trials = Ledger.of(search, parent).trials if parent else ()
+    return len({trial.digest for trial in trials if trial.outcome in {"complete", "pruned"}})
+
+
 def told(search: Search, found: list[Winner], tried: int) -> Iterator[str]:
     """The winners in lines, with how many configurations they were chosen from."""
     for place, winner in enumerate(found, 1):
