@@ -4,14 +4,14 @@ resume."""
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 from lab.agenda import AblationAgenda, Agenda
 from lab.budget import Purse, spent_all
 from lab.drive import Drive, Say
-from lab.errors import Interrupted, RecordError, TrackingUnreachable
+from lab.errors import Interrupted, RecordError, RunError, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.resources import Resources
 from lab.search.agenda import SearchAgenda
@@ -20,7 +20,7 @@ from lab.spec import ExperimentSpec
 from lab.sweep import Search, Sweep
 from lab.tracking.lease import this_process
 from lab.tracking.mlflow import MlflowTracker
-from lab.tracking.patience import patient
+from lab.tracking.patience import Patience, patient
 from lab.tracking.tracker import RunRecord, Status, Tracker
 from lab.train.stop import StopRequest
 from lab.within import WithinBudget
@@ -56,7 +56,7 @@ def run_one(
         StopRequest() as stop,
         cluster.connected(settings, resources, groups=True),
     ):
-        recorder = cluster.recorder(partial(MlflowTracker, settings), settings.patience)
+        recorder = cluster.recorder(partial(MlflowTracker, settings), settings)
         recorder.hold(run.run_id)
         line = ProgressLine(name, spec.batch_size)
         try:
@@ -66,7 +66,7 @@ def run_one(
             )  # fmt: skip
         finally:
             line.close()
-            recorder.release(run.run_id)
+            Patience(settings.patience).with_call(partial(recorder.release, run.run_id))
     return patient(tracker, settings.patience).find([spec.digest])[spec.digest]
 
 
@@ -77,45 +77,47 @@ def run_sweep(
     settings: Settings,
     tracker: Tracker,
     progress: Say = print,
+    watch: Callable[[Drive], object] = lambda drive: None,
     needed: Container[str] = frozenset(),
     purse: Purse | None = None,
 ) -> list[RunRecord]:
     """Run what is missing of a sweep; return the runs of all its jobs, as they were settled.
 
     Ray is not started where nothing is missing. A failed run does not end the sweep. progress: is told one
-    line per run that ends · needed: digests that no search prunes
-    · purse: what the runs of this command may take.
+    line per run that ends · watch: is shown the drive several times a second · needed: digests that no search
+    prunes · purse: what the runs of this command may take.
 
     Raises DataChanged before anything is trained where a run on record was made from other data than are
     prepared now, RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
     all that were training have written their checkpoints.
     """
-    _prepare(resources, settings, tracker)
-    tracker = patient(tracker, settings.patience)
+    waiting = patient(tracker, settings.patience)
+    _prepare(resources, settings, waiting)
     kind = "search" if isinstance(sweep, Search) else "ablation"
-    parent = tracker.group(sweep.name, kind=kind, scale=sweep.scale, owner=this_process())
+    parent = waiting.group(sweep.name, kind=kind, scale=sweep.scale, owner=this_process())
     agenda: Agenda = (
-        SearchAgenda(sweep, tracker, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
+        SearchAgenda(sweep, waiting, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
     )
     if purse is not None:
-        agenda = WithinBudget(agenda, purse, tracker, in_order=isinstance(sweep, Search))
+        agenda = WithinBudget(agenda, purse, waiting, in_order=isinstance(sweep, Search))
     drive = Drive(
         sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress,
         needed=needed,
     )  # fmt: skip
+    patience = Patience(settings.patience)
     with closing(drive):
-        drive.require_same_data()
-        if drive.anything_left():
+        patience.with_call(drive.require_same_data)
+        if patience.with_call(drive.anything_left):
             from lab import cluster
             from lab.tune import conduct
 
             with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.several):
                 drive.attach(
-                    cluster.recorder(partial(MlflowTracker, settings), settings.patience),
+                    cluster.recorder(partial(MlflowTracker, settings), settings),
                     cluster.concurrent(resources),
                 )
                 with closing(drive):  # while the recorder is there
-                    conduct(drive, lambda: stop() or spent_all(purse))
+                    conduct(drive, lambda: stop() or spent_all(purse), partial(watch, drive))
     progress(f"{sweep.name}: {drive.tally.line()}, {drive.tally.reused} of them on record before")
     for trial, reason in agenda.refused().items():
         progress(f"{sweep.name}: trial {trial} makes no experiment: {reason}")
@@ -125,6 +127,12 @@ def run_sweep(
         raise Interrupted(
             f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; "
             "the same command continues."
+        )
+    if drive.not_begun:
+        title, reason = next(iter(drive.not_begun.items()))
+        raise RunError(
+            f"{len(drive.not_begun)} runs of {sweep.name} could not be begun, the others are settled; the "
+            f"first is {title}: {reason}"
         )
     return list(drive.runs.values())
 
