@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.tables import svg
@@ -86,17 +86,23 @@ def curves(
 
 
 def against_flops(
-    table: ResultsTable, series: Mapping[str, Sequence[str]], column: str = "top1", flops: str = "flops"
+    table: ResultsTable,
+    series: Mapping[str, Sequence[str]],
+    costs: Mapping[str, Callable[[], tuple[int, int]]] | None = None,
 ) -> list[Panel]:
     """Accuracy against forward FLOPs, a mark for each row and a line through those of a series, which names
-    it; the paper's against those of its own models."""
+    it; the paper's against those of its own models.
+
+    costs: row -> what counts its model's FLOPs and the paper's; where there are none, the column `flops`.
+    """
+    counted = {name: count() for name, count in costs.items()} if costs else _counted(table)
     panels = []
     for side, title in _sides(table):
         drawn = {
             name: [
-                (_cost(table.cell(label, flops), side), point)
+                (counted[label][side == "paper"], point)
                 for label in rows
-                if (point := _point(table.cell(label, column), side))
+                if (point := _point(table.cell(label, "top1"), side))
             ]
             for name, rows in series.items()
         }
@@ -113,9 +119,13 @@ def _sides(table: ResultsTable) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _cost(cell: Cell, side: str) -> int:
-    assert isinstance(cell, Counted)
-    return cell.at_paper_scale if side == "paper" else cell.value
+def _counted(table: ResultsTable) -> dict[str, tuple[int, int]]:
+    """Row -> FLOPs of its model and of the paper's."""
+    return {
+        row.label: (cell.value, cell.at_paper_scale)
+        for row, column, cell in table.cells()
+        if column.key == "flops" and isinstance(cell, Counted)
+    }
 
 
 def _point(cell: Cell | None, side: str) -> Point | None:
