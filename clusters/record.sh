@@ -15,8 +15,8 @@ PATH=${binaries:+$binaries:}$PATH
 database=$home/database socket=$home/socket
 
 say() { echo "lab record: $*" >&2; }
-# PostgreSQL refuses to run as root.
-as_owner() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+# PostgreSQL refuses to run as root. Descriptor 9 is the lock: a server that inherited it would hold it for ever.
+as_owner() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@" 9>&-; else "$@" 9>&-; fi; }
 owner=$([ "$(id -u)" = 0 ] && echo postgres || id -un)
 # The folder of the socket is the lock on the door: only its owner and root may enter.
 uri="postgresql+psycopg://$owner@/mlflow?host=$socket"
