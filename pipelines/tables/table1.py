@@ -32,7 +32,7 @@ def table(sweep: Ablation) -> ResultsTable:
     return ResultsTable(
         name="table1",
         title="Table 1 · ImageNet",
-        caption="Top-1 accuracy (%). FF: pixels with Fourier features of their places; the first two rows are "
+        caption="Top-1 accuracy (%). FF: pixels with Fourier features of their places; two rows are "
         "of pixels alone.",
         sweep=sweep.name,
         scale=sweep.scale,
