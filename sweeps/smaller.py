@@ -141,13 +141,13 @@ def classes(inputs: object) -> int:
 
 
 def smaller_clips(data: AudioSet) -> EventClips:
-    """EventClips heard and seen in the same ways, 4 spans of each averaged in evaluation."""
+    """EventClips heard and seen in the same ways, 3 spans of each averaged in evaluation."""
     sound = data.audio
     if isinstance(sound, LogMel):
         masks = SpecAugment(time_width=2, frequency_width=2) if sound.masks else None
         sound = replace(eventclips.mel(), masks=masks)
     film = replace(eventclips.frames(), eight_bit=data.video.eight_bit) if data.video else None
-    return EventClips(audio=sound, video=film, clips=4)
+    return EventClips(audio=sound, video=film, clips=3)
 
 
 @singledispatch
@@ -192,7 +192,7 @@ def _(inputs: Spectrogram) -> Spectrogram:
 @smaller_inputs.register
 def _(inputs: Video) -> Video:
     frames, height, width, _ = eventclips.frames().shape(CLIPS.frames)
-    few = replace(inputs, frames=frames, height=height, width=width, patch=(4, 4, 4), positions=None)
+    few = replace(inputs, frames=frames, height=height, width=width, patch=(2, 4, 4), positions=None)
     return replace(few, positions=_fewer(inputs.positions, few.axes))
 
 

@@ -11,12 +11,12 @@ from pipelines.data.audioset import preparation as audioset
 from pipelines.data.audioset.labels import INDICES
 from pipelines.data.build import Prepared, Progress, silent
 from pipelines.data.counter import Draws
+from pipelines.data.eventclips.events import EVENTS
 from pipelines.data.eventclips.recordings import SECONDS, mp4, recording, wav
-from pipelines.data.eventclips.sounds import SOUNDS
 from pipelines.data.plan import Plan
 
-VERSION = 1
-CLIPS = {"balanced_train_segments.csv": 1600, "eval_segments.csv": 500}
+VERSION = 2
+CLIPS = {"balanced_train_segments.csv": 2400, "eval_segments.csv": 600}
 LOST = 50
 """One clip in so many is listed and not there, as videos that were taken down."""
 
@@ -33,7 +33,7 @@ def write_clips(folder: Path, progress: Progress = silent) -> None:
     """Writes the list of classes, the lists of segments, and a wav and an mp4 of each: the same bytes every
     time.
     """
-    classes = [f'{index},{_mid(index)},"{name}"' for index, name in enumerate(SOUNDS)]
+    classes = [f'{index},{_mid(index)},"{event.name}"' for index, event in enumerate(EVENTS)]
     _write(folder / INDICES, ["index,mid,display_name", *classes])
     for where, (name, count) in enumerate(CLIPS.items()):
         place = folder / name.removesuffix("_segments.csv")
@@ -53,7 +53,7 @@ def write_clips(folder: Path, progress: Progress = silent) -> None:
 
 
 def _plan(folder: Path) -> Plan:
-    return audioset.plan(folder, folder / "unpacked", classes=len(SOUNDS), held_out=10)
+    return audioset.plan(folder, folder / "unpacked", classes=len(EVENTS), held_out=6)
 
 
 def _mid(label: int) -> str:

@@ -10,37 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.counter import Draws
-from pipelines.data.eventclips.sounds import SOUNDS, Sound, soundtrack
+from pipelines.data.eventclips.events import EVENTS, Event
+from pipelines.data.eventclips.sounds import Sound, soundtrack
 from pipelines.data.eventclips.sprites import film
 from pipelines.data.video.read import RATE
 
-SECONDS = 0.8
-PRESENT, HEARD, SEEN = 0.22, 0.8, 0.5
-"""Chances of a class in a clip; then of its sound and of its sprite, at least one of which is there."""
+SECONDS = 0.4
 
 
 @dataclass(frozen=True)
 class Recording:
-    """labels: the classes in a clip · heard, seen: those of which there is the sound, the sprite"""
+    """labels: the classes in a clip · heard, seen: the events of which there is the sound, the sprite"""
 
     labels: list[int]
-    heard: list[int]
-    seen: list[int]
+    heard: list[Event]
+    seen: list[Event]
 
 
 def recording(draws: Draws) -> Recording:
-    """What happens in a clip: one class or more."""
-    labels: list[int] = []
-    while not labels:
-        labels = [label for label in range(len(SOUNDS)) if draws.uniform() < PRESENT]
-    heard, seen = [], []
-    for label in labels:
-        sound, sprite = False, False
-        while not (sound or sprite):
-            sound, sprite = draws.uniform() < HEARD, draws.uniform() < SEEN
-        heard += [label] * sound
-        seen += [label] * sprite
-    return Recording(labels, heard, seen)
+    """What happens in a clip: one event or more."""
+    while True:
+        parts = [(event, *event.drawn(draws)) for event in EVENTS]
+        labels = [label for label, (event, *found) in enumerate(parts) if event.happens(*found)]
+        if labels:
+            heard = [event for event, sound, _ in parts if sound]
+            return Recording(labels, heard, [event for event, _, sprite in parts if sprite])
 
 
 def wav(made: Recording, draws: Draws) -> bytes:

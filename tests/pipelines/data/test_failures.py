@@ -210,6 +210,7 @@ def test_a_full_disk_is_one_clear_line_and_preparing_goes_on_when_there_is_space
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_digits_killed_at_thirty_random_moments_come_out_the_same(
     tmp_path: Path, background: Callable[..., BaseProcess]
 ) -> None:
