@@ -25,7 +25,7 @@ THERE_ALREADY = {"EntityAlreadyExists", "LimitExceeded", "BucketAlreadyOwnedByYo
 
 def make(bucket: str, region: str) -> str:
     """Make what is missing; return cluster.yaml for it."""
-    account = str(boto3.client("sts").get_caller_identity()["Account"])
+    account = str(boto3.client("sts", region_name=region).get_caller_identity()["Account"])
     make_bucket(bucket, region)
     for role, statements in (
         ("head", [*over_bucket(bucket), *over_machines(account)]),
@@ -54,7 +54,7 @@ def make_bucket(bucket: str, region: str) -> None:
 
 def make_role(name: str, statements: list[dict[str, Any]]) -> None:
     """A role of machines, which may do what is stated and no more."""
-    iam = boto3.client("iam")
+    iam = boto3.client("iam", region_name="us-east-1")  # one for all regions
     trust = statement(["sts:AssumeRole"]) | {"Principal": {"Service": "ec2.amazonaws.com"}}
     once(iam.create_role, RoleName=name, AssumeRolePolicyDocument=policy([trust]))
     iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy(statements))

@@ -161,7 +161,6 @@ down() {
   for link in $(ip -o link 2>/dev/null | awk -F': ' '{ print $2 }' | cut -d@ -f1 | grep "^v$tag" || true); do
     ip link del "$link" 2>/dev/null || true
   done
-  rmdir /mnt/lab 2>/dev/null || true
   case $all in /var/tmp/* | /tmp/*) rm -rf "$all" ;; *) rm -rf "$all"/host-* "$all"/key* "$all"/host_key* ;; esac
 }
 

@@ -43,12 +43,13 @@ class Cluster:
     def __init__(self, workers: int = 2, net: str = "10.77.0", *, cpus: int = 1) -> None:
         """cpus: that each worker host lets Ray use"""
         self.workers, self.net, self.cpus = workers, net, cpus
+        self.expected = workers
+        """workers that `ray up` starts without anything to do for them"""
         self.folder = Path(tempfile.mkdtemp(prefix="lab-hosts-", dir="/var/tmp"))
         self.home = self.folder / "person"
         self.config = self.folder / "cluster.yaml"
         self.ports = {JOBS: free_port(), RECORD: free_port()}
         self._tunnel: subprocess.Popen[bytes] | None = None
-        self._launched = False
 
     def address(self, host: int) -> str:
         return f"{self.net}.{10 + host}"
@@ -129,8 +130,7 @@ class Cluster:
         said = run(
             [*ray(), "up", "-y", "--no-config-cache", str(self.config)], self.environment, timeout=timeout
         )
-        self._launched = True
-        self.await_workers(self.workers, timeout=timeout)
+        self.await_workers(self.expected, timeout=timeout)
         self.tunnel()
         return said
 

@@ -1,4 +1,4 @@
-"""cluster.yaml through Ray's own AWS provider, against a simulated EC2: what would be started, how guarded."""
+"""cluster.yaml through Ray's own AWS provider, on a simulated EC2: what would be started, and how guarded."""
 
 from __future__ import annotations
 
