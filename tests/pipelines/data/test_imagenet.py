@@ -1,6 +1,7 @@
 """What is done to ImageNet before a model sees it."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from perceiver import Image as ImageInputs
 from pipelines.data import ImageNet, imagenet
 from pipelines.data.counter import Draws
 from pipelines.data.images import crops
+from pipelines.data.stream import Stream
 from tests.pipelines.data import imagenet_forms as forms
 
 
@@ -92,6 +94,38 @@ def test_augmented_batches_do_not_depend_on_workers_or_start(root: str) -> None:
     last = list(source.batches("train", **options))[-1]
     (resumed,) = source.batches("train", start=1000 // 256 - 1, **options)
     assert torch.equal(last.inputs, resumed.inputs)
+
+
+def test_a_batch_in_place_is_its_examples_collated(root: str) -> None:
+    """By one thread and by several, which are handed pieces of a batch."""
+    collated = Stream.open(root, Collated(), imagenet.VERSION)
+    for workers in (1, 3):
+        source = Stream.open(root, ImageNetBy(resolution=16, workers=workers), imagenet.VERSION)
+        for options in ({"batch_size": 50, "seed": 0, "epoch": 0}, {"batch_size": 1, "seed": 1, "epoch": 0}):
+            one, other = (next(iter(each.batches("train", **options))) for each in (collated, source))
+            assert torch.equal(one.inputs, other.inputs)
+            assert torch.equal(one.targets, other.targets)
+            assert torch.equal(one.ids, other.ids)
+
+
+@dataclass(frozen=True)
+class ImageNetBy(ImageNet):
+    """ImageNet by this many threads."""
+
+    workers: int = 1
+
+    @property
+    def threads(self) -> int:
+        return self.workers
+
+
+class Collated:
+    """ImageNet's view without what lets its batches be filled in place."""
+
+    def __init__(self) -> None:
+        data = ImageNet(resolution=16)
+        self.name, self.columns, self.threads = data.name, data.columns, 1
+        self.decode, self.collate = data.decode, data.collate
 
 
 def test_a_missing_source_and_a_missing_data_set_say_what_to_run(tmp_path: Path) -> None:
