@@ -53,14 +53,16 @@ def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] 
     desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=lanes + 8, scheduling_strategy=cluster.here())
     clerk = Clerk(drive, desk.remote(), lanes, stop, watch)
     try:
-        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], num_samples=lanes)
+        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], _Broken(clerk), num_samples=lanes)
     finally:
         ray.kill(clerk.desk)
     if clerk.fault is not None:
         raise clerk.fault
 
 
-def _fit(drive: Drive, trainable: Any, callbacks: list[tune.Callback], **how: Any) -> None:
+def _fit(
+    drive: Drive, trainable: Any, callbacks: list[tune.Callback], stop: tune.Stopper | None = None, **how: Any
+) -> None:
     alone = not drive.resources.several
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
     pruned = "search_alg" in how
@@ -78,6 +80,7 @@ def _fit(drive: Drive, trainable: Any, callbacks: list[tune.Callback], **how: An
                 name="sweep",
                 storage_path=storage,
                 callbacks=callbacks,
+                stop=stop,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=CRASHES if pruned else -1),
             ),
@@ -123,6 +126,8 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         self.drive, self.desk, self.lanes, self.stop, self.watch = drive, desk, lanes, stop, watch
         self.fault: Exception | None = None
         """why nothing more was begun; those that were at work have come to an end"""
+        self.broken = False
+        """whether the desk is gone, and with it what the lanes had to say"""
         self._numbers, self._out = count(), dict[str, Slip]()
         self._crashes, self._idle_crashes = dict[str, int](), 0
 
@@ -142,8 +147,14 @@ class Clerk(tune.Callback):  # type: ignore[misc]
 
     def _guarded(self, act: Callable[[], object]) -> None:
         """What goes wrong here ends the sweep, but none of those that train before their checkpoint."""
+        if self.broken:
+            return
         try:
             act()
+        except ray.exceptions.RayActorError as fault:
+            words = str(fault).strip().partition("\n")[0]
+            self.fault = RunError(f"the process that hands out trials died ({words}): repeat the command.")
+            self.broken = True
         except Exception as fault:
             self.fault = self.fault or fault
             self.drive.stop()
@@ -200,6 +211,22 @@ class Clerk(tune.Callback):  # type: ignore[misc]
             ray.get(self.desk.put.remote([self._out[lost]]))
             return
         del self._out[lost]
+
+
+class _Broken(tune.Stopper):  # type: ignore[misc]
+    """Ends everything at once when the desk is gone: nobody would hear what the lanes have done."""
+
+    def __init__(self, clerk: Clerk) -> None:
+        self._clerk = clerk
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._clerk.broken
 
 
 def _reason(trial: Any) -> str:

@@ -37,7 +37,7 @@ def sweep_of(
     varied = tuple(
         Case(f"hidden {n + 2}", base.override({"model": ToyModel(hidden=n + 2)})) for n in range(cases)
     )
-    return Ablation("toys", "laptop", varied, seeds=tuple(range(seeds)))
+    return Ablation(more.pop("name", "toys"), "laptop", varied, seeds=tuple(range(seeds)))
 
 
 def main(home: str, options: dict[str, Any]) -> int:

@@ -131,6 +131,56 @@ def test_two_who_run_the_same_sweep_at_once_never_train_twice(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_of_two_who_start_the_same_sweep_at_the_same_moment_one_runs_it_all(tmp_path: Path) -> None:
+    options = {"kind": "ablation", "cases": 3, "steps": 300, "every": 100, "concurrent": 1}
+    record(tmp_path)
+    both = [start(tmp_path, **options) for _ in range(2)]
+    said = [finish(process) for process in both]
+    assert sorted(process.returncode for process in both) in ([0, 0], [0, 2]), said
+    assert all("RunTaken" in words for process, words in zip(both, said, strict=True) if process.returncode)
+    runs, tracker = record(tmp_path)
+    assert [(run.status, run.attempts) for run in runs] == [(Status.COMPLETE, 1)] * 3
+    assert len({run.digest for run in runs}) == 3
+    assert [steps(tracker, run) for run in runs] == [[100, 200, 300]] * 3
+    assert_nothing_left()
+
+
+@pytest.mark.slow
+def test_two_sweeps_with_the_same_experiments_share_their_runs(tmp_path: Path) -> None:
+    """An ablation of three cases beside one of four seeds of which the first is common to both."""
+    record(tmp_path)
+    common = {"kind": "ablation", "steps": 300, "every": 100, "concurrent": 1}
+    both = [start(tmp_path, cases=3, **common), start(tmp_path, cases=1, seeds=3, name="others", **common)]
+    said = [finish(process) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    runs, tracker = record(tmp_path)
+    assert [(run.status, run.attempts) for run in runs] == [(Status.COMPLETE, 1)] * 5
+    assert [run.sweeps for run in runs].count({"toys", "others"}) == 1
+    assert [steps(tracker, run) for run in runs] == [[100, 200, 300]] * 5
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_gives_up_at_once_and_leaves_a_record_that_the_same_command_completes(
+    tmp_path: Path,
+) -> None:
+    options = {"kind": "ablation", "cases": 3, "steps": 4000, "every": 1000, "concurrent": 2}
+    first = start(tmp_path, **options)
+    wait_for(first, "1/3 done")
+    os.kill(first.pid, signal.SIGINT)
+    wait_for(first, "stopping")
+    os.kill(first.pid, signal.SIGINT)
+    finish(first)
+    assert first.returncode != 0
+    said = finish(start(tmp_path, **options))
+    assert "3/3 done" in said
+    runs, tracker = record(tmp_path)
+    assert [run.status for run in runs] == [Status.COMPLETE] * 3
+    assert [steps(tracker, run) for run in runs] == [[1000, 2000, 3000, 4000]] * 3
+    assert tracker.reconcile() == []
+    assert_nothing_left()
+
+
+@pytest.mark.slow
 def test_ctrl_c_writes_checkpoints_and_the_same_command_continues_them(tmp_path: Path) -> None:
     options = {"kind": "ablation", "cases": 3, "steps": 4000, "every": 1000, "concurrent": 1}
     first = start(tmp_path, **options)
