@@ -14,7 +14,7 @@ imports and the start of Ray are in none. Its first batch is timed from there.
 How near a loader can come to bare decoding, which takes about a millisecond an image (measured on a busy
 machine, by the least of many repetitions): checking the page checksums of 97 kB takes 24 us (Arrow's CRC,
 4 GB/s), fetching and parsing them 6 to 10, Python between the calls about as much. That leaves 0.95 by one
-thread; a second one waits for the interpreter's lock and costs another 4 %. Beside a DataLoader at 0.81, whose
+thread; a second waits for the interpreter's lock and costs another 4 %. Beside a DataLoader at 0.81, whose
 examples are copied into a batch and the batch into shared memory, it is 1.17 times as many images per CPU
 second by one thread and 1.12 by two; without checksums it would be 1.20 and 1.15.
 """
