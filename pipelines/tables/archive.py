@@ -51,7 +51,8 @@ def pack(out: Path, names: Sequence[str], tracker: Tracker, sweeps: Mapping[str,
     members: dict[str, str] = {}
     files: dict[str, Written] = {}
     for form in get_args(Format):
-        for name, (holds, text) in written(tables, form, searches if form == "html" else ()).items():
+        of = written(tables, form, searches if form == "html" else (), reading)
+        for name, (holds, text) in of.items():
             members[f"tables/{name}"], files[name] = text, Written(form, holds)
     colophon = Colophon(next((s.scale for s in sweeps.values()), ""), files, witness.snapshot())
     for run_id, run in colophon.snapshot.held.items():

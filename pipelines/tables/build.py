@@ -55,8 +55,13 @@ def assemble(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]
     return fill.fill([_find(name).table(_ablation(_find(name), sweeps)) for name in names], tracker)
 
 
-def render(tables: Sequence[ResultsTable], format: Format, searches: Sequence[SearchResult] = ()) -> str:  # noqa: A002
-    """Filled tables as one text."""
+def render(
+    tables: Sequence[ResultsTable],
+    format: Format,  # noqa: A002
+    searches: Sequence[SearchResult] = (),
+    tracker: Tracker | None = None,
+) -> str:
+    """Filled tables as one text. tracker: what the page is to tell more from than the tables hold."""
     if format == "text":
         return "\n".join(map(terminal, tables))
     if format == "md":
@@ -70,7 +75,7 @@ def render(tables: Sequence[ResultsTable], format: Format, searches: Sequence[Se
     if format == "html":
         known = exhibits()
         drawn = {table.name: known[table.name].plot(table) for table in tables if table.name in known}
-        return report(tables, drawn, searches)
+        return report(tables, drawn, searches, tracker)
     raise SpecError(f"format must be one of {', '.join(get_args(Format))}, got {format!r}.")
 
 
@@ -91,7 +96,7 @@ def build(
     witness = Witness(tracker)
     reading = cast(Tracker, witness)
     tables = assemble(names, reading, sweeps)
-    files = written(tables, format, searched(reading, sweeps) if format == "html" else ())
+    files = written(tables, format, searched(reading, sweeps) if format == "html" else (), reading)
     made = Colophon(
         scale=next((sweep.scale for sweep in sweeps.values()), ""),
         files={name: Written(format, holds) for name, (holds, _) in files.items()},
@@ -108,11 +113,12 @@ def written(
     tables: Sequence[ResultsTable],
     format: Format,  # noqa: A002
     searches: Sequence[SearchResult] = (),
+    tracker: Tracker | None = None,
 ) -> dict[str, tuple[tuple[str, ...], str]]:
     """File name -> the exhibits in it and its text."""
     names = tuple(table.name for table in tables)
     if format == "html":
-        return {"report.html": (names, render(tables, format, searches))}
+        return {"report.html": (names, render(tables, format, searches, tracker))}
     if format == "tex":
         texts = {f"{table.name}.tex": ((table.name,), latex.latex(table)) for table in tables}
         return texts | {latex.DOCUMENT: (names, latex.document(tables, inputs=True))}

@@ -72,11 +72,12 @@ def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verificatio
 def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[str, Sweep]) -> Texts:
     """File name -> the exhibits in it, its format and what should be in it, by the colophon."""
     known = {table.name: table for table in tables}
-    searches = searched(cast(Tracker, colophon.snapshot), sweeps)
+    snapshot = cast(Tracker, colophon.snapshot)
+    searches = searched(snapshot, sweeps)
     expected = {}
     for file, made in colophon.files.items():
         form = cast(Format, made.form)
-        of = written([known[name] for name in made.names], form, searches if form == "html" else ())
+        of = written([known[name] for name in made.names], form, searches if form == "html" else (), snapshot)
         if file in of:
             expected[file] = (made.names, made.form, of[file][1])
     return expected

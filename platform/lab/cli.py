@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         known.changes = dotted_changes(rest, allowed=known.takes_changes)
         if getattr(known, "reading", None):
-            known.scale = "+".join([known.scale, *known.reading])
+            known.scale = "/".join([known.scale, *(word.replace("=", ":") for word in known.reading)])
         command = importlib.import_module(f"lab.commands.{known.module}")
         return int(getattr(command, known.function)(known) or 0)
     except Interrupted as stop:
@@ -138,6 +138,11 @@ def _explaining(command: Callable[..., Parser]) -> None:
     compare = command("compare", "compare", "In what runs differ: fields, code, data, what they measured")
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a digest or run id, or its beginning")
     compare.add_argument("--all", action="store_true", help="also the fields that are the same")
+
+    claims = command("claims", "claims", "What the paper says in sentences, and what the record says of each")
+    claims.add_argument("--format", choices=["text", "md", "json", "html"], default="text")
+    claims.add_argument("--from", dest="source", help="an archive of `lab pack`, in place of the record")
+    _scale(claims)
 
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
     why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")

@@ -1,7 +1,7 @@
 """What is claimed: a sentence of the paper, where it stands there, and what it says of numbers.
 
-A `Claim` is about runs: a contrast of cells (`+ raw - permuted`), taken seed by seed. An `Exact` claim is about
-the network itself: it is counted or computed, and holds for every run there can be, or for none.
+A `Claim` is about runs: a contrast of cells (`+ raw - permuted`), taken seed by seed. An `Exact` claim is
+about the network itself: it is counted or computed, and holds for every run there can be, or for none.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def tables(arguments: argparse.Namespace) -> None:
     else:
         filled = shelf.assemble(names, tracker, sweeps)
         searched = shelf.searched(tracker, sweeps) if arguments.format == "html" else ()
-        print(shelf.render(filled, arguments.format, searched), end="")
+        print(shelf.render(filled, arguments.format, searched, tracker), end="")
 
 
 def sweeps_of(names: Collection[str], scale: str) -> Mapping[str, Sweep]:

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
-from lab import Search
+from lab import Search, Steps
 from lab.tracking.tracker import Scalar, Status, membership
 from pipelines.tables import assemble, render, searched
-
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Tags must close in order; remembers what tests ask about."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[int] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+from pipelines.tables.fill import Record
+from pipelines.tables.report.checklist import checklist
+from pipelines.tables.report.costs import costs
+from pipelines.tables.report.curves import MOST_POINTS, drawn, thinned
+from tests.pipelines.tables.reading import Page
 
 
 @pytest.fixture
@@ -53,7 +24,7 @@ def page_text(laboratory) -> str:
     for case in sweeps["table6"].cases[:-1]:
         laboratory.fill_case(sweeps["table6"], case.label, [0.9, 0.91, 0.92])
     laboratory.run(sweeps["table6"], "8 interleaved", 0, 0.93)
-    return render(assemble(list(sweeps), laboratory.tracker, sweeps), "html")
+    return render(assemble(list(sweeps), laboratory.tracker, sweeps), "html", tracker=laboratory.tracker)
 
 
 def test_every_tag_closes_and_every_id_is_unique(page_text: str) -> None:
@@ -74,20 +45,145 @@ def test_nothing_is_fetched_and_no_script_runs(page_text: str) -> None:
     assert not re.search(r"@import|url\((?!#)", page_text)
 
 
-def test_every_measured_cell_opens_to_its_runs_and_its_command(page_text: str) -> None:
+def test_every_cell_is_a_button_that_opens_its_own_sheet_and_no_other(page_text: str) -> None:
     page = Page(page_text)
-    cells = 12 + 8 + 4
-    assert len(page.all("details")) == len(page.all("summary")) == cells
-    assert all(attributes.get("aria-label") for attributes in page.all("summary"))
-    assert page.text.count("lab sweep table6 --scale laptop") >= 8
+    measured, counted, quoted = 12 + 8 + 4, 2 * 8 + 2 * 2, 5
+    opens = page.classed("open")
+    assert len(opens) == measured + counted + quoted
+    assert all(attributes.get("aria-label") for attributes in opens)
+    sheets = {a["id"] for a in page.classed("sheet")}
+    assert {a["popovertarget"] for a in opens} == sheets
+    assert len(sheets) == len(opens)
+    assert all("popover" in a and a.get("aria-labelledby") for a in page.classed("sheet"))
+
+
+def test_a_sheet_holds_seeds_runs_curves_differences_provenance_and_the_command(laboratory) -> None:
+    sweep = laboratory.sweep("table6")
+    for seed in sweep.seeds:
+        curve = {"test/top1": [0.5, 0.7, 0.9 + seed / 100], "train/loss": [2.0, 1.0, 0.5]}
+        made = {"made.device": "cpu", "made.torch": "2.13.0", "fingerprint": "f1f1f1"}
+        laboratory.run(sweep, "8 interleaved", seed, curve, tags=made)
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    text = render(tables, "html", tracker=laboratory.tracker)
+    for run in laboratory.tracker.runs():
+        assert run.run_id in text
+        assert run.digest in text
+    assert "lab sweep table6 --scale laptop --only &#39;8 interleaved&#39;" in text
+    assert "Differs from “1 at start” in 1 field:" in text
+    assert "<code>optimizer.lr</code></dt><dd>0.001 → <b>0.008</b>" in text
+    for fact in ("c0ffee", "f1f1f1", "<dt>Device</dt><dd>cpu</dd>", "<dt>Torch</dt><dd>2.13.0</dd>"):
+        assert fact in text
+    drawings = re.findall(r"<svg.*?</svg>", text, re.S)
+    assert any("train/loss over steps, 3 seeds" in drawing for drawing in drawings)
+
+
+def test_headings_never_skip_a_level(page_text: str) -> None:
+    levels = [level for level, _ in Page(page_text).headings]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_every_head_of_a_table_says_what_it_heads(page_text: str) -> None:
+    heads = Page(page_text).all("th")
+    assert heads
+    assert {attributes.get("scope") for attributes in heads} <= {"col", "row", "colgroup"}
+
+
+def test_exhibits_stand_in_the_order_of_the_paper(page_text: str) -> None:
+    titles = [said for level, said in Page(page_text).headings if level == 2]
+    assert [title.partition(" ·")[0] for title in titles[:3]] == ["Table 2", "Table 6", "Table 7"]
+
+
+def test_every_exhibit_is_labelled_with_its_scale_and_the_page_with_what_it_means(page_text: str) -> None:
+    page = Page(page_text)
+    assert len(page.classed("badge")) == 3
+    assert page.text.count("laptop scale") >= 3
+    assert "tests claims, not the paper's values" in page.text.split("Contents")[0][:2000]
+
+
+def test_costs_count_a_run_of_two_exhibits_once_in_the_sum(laboratory) -> None:
+    sweeps = {name: laboratory.sweep(name) for name in ("table6", "table7")}
+    assert sweeps["table6"].cases[0].spec == sweeps["table7"].cases[0].spec
+    laboratory.fill_case(sweeps["table6"], "1 at start", [0.9, 0.91, 0.92])
+    tables = assemble(list(sweeps), laboratory.tracker, sweeps)
+    six, seven, together = costs(tables, _record(tables, laboratory))
+    assert (six.runs, seven.runs, together.runs) == (3, 3, 3)
+    assert together.seconds == six.seconds == sum(run.worked for run in laboratory.tracker.runs())
+    assert (six.lacking, seven.lacking, together.lacking) == (7 * 3, 3, 7 * 3)
+
+
+def test_what_is_missing_of_a_sweep_nobody_has_run_has_no_price(laboratory) -> None:
+    sweep = laboratory.sweep("table6")
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    (cost,) = costs(tables, _record(tables, laboratory))
+    assert (cost.runs, cost.price, cost.unpriced) == (0, None, 8 * 3)
+
+
+def test_operations_are_three_times_those_forward_for_every_example_seen(laboratory) -> None:
+    sweep = laboratory.sweep("table7", seeds=(0,), changes={"duration": Steps(7), "batch_size": 5})
+    laboratory.run(sweep, "sharing", 0, {"validation/top1": 0.8, "train/top1": 0.9})
+    tables = assemble(["table7"], laboratory.tracker, {"table7": sweep})
+    (cost,) = costs(tables, _record(tables, laboratory))
+    assert cost.operations == 3 * sweep.case("sharing").spec.model.flops() * 5 * 7
+
+
+def test_the_checklist_is_answered_by_the_record_and_admits_what_is_not_known(laboratory) -> None:
+    sweep = laboratory.sweep("table6", seeds=(0, 1))
+    laboratory.run(sweep, "8 interleaved", 0, 0.9, tags={"made.device": "NVIDIA H200", "made.workers": "8"})
+    laboratory.run(sweep, "8 interleaved", 1, 0.9, tags={"dirty": "true"})
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    found = {item.question: item for item in checklist(tables, _record(tables, laboratory))}
+    hardware = found["On what hardware?"]
+    assert hardware.met == "in part"
+    assert hardware.answer == "By run: NVIDIA H200, 8 workers (1 run), unknown (1 run)."
+    assert found["Which code?"].met == "in part"
+    assert "with uncommitted changes" in found["Which code?"].answer
+    assert found["Is every number there?"].met == "no"
+    assert "8 measured cells: 7 queued, 1 tainted." in found["Is every number there?"].answer
+    assert found["Can the numbers be checked against tampering?"].met == "no"
+
+
+def test_a_page_without_any_run_says_so_and_shows_every_command(laboratory) -> None:
+    sweep = laboratory.sweep("table6")
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    page = Page(render(tables, "html", tracker=laboratory.tracker))
+    assert "No run yet" in page.text
+    assert "lab sweep table6 --scale laptop" in page.text
+
+
+def test_the_same_record_gives_the_same_bytes(laboratory) -> None:
+    sweep = laboratory.sweep("table6")
+    laboratory.fill_case(sweep, "8 interleaved", [0.9, 0.91, 0.92])
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    once, again = (render(tables, "html", tracker=laboratory.tracker) for _ in range(2))
+    assert once == again
+
+
+def test_a_long_curve_keeps_its_ends_and_is_thinned_between() -> None:
+    curve = [(step, float(step)) for step in range(1000)]
+    kept = thinned(curve)
+    assert len(kept) == MOST_POINTS
+    assert (kept[0], kept[-1]) == (curve[0], curve[-1])
+    assert thinned(curve[:5]) == curve[:5]
+
+
+def test_a_curve_that_diverged_is_drawn_without_what_is_not_finite() -> None:
+    panel = drawn({"train/loss": {0: [(1, 2.0), (2, float("inf")), (3, float("nan")), (4, 1.0)]}}, "")
+    assert panel is not None
+    assert "nan" not in panel.drawing
+    assert "inf" not in panel.drawing
+    assert drawn({"train/loss": {0: [(1, float("nan"))]}}, "") is None
+
+
+def _record(tables, laboratory) -> Record:
+    digests = {spec.digest for table in tables for asked in table.measurements() for spec in asked.specs}
+    return Record(laboratory.tracker, laboratory.tracker.find(digests))
 
 
 def test_every_row_of_a_table_is_as_wide_as_its_head(page_text: str) -> None:
-    for table in re.findall(
-        r"<section id=\"table\d.*?</table>",
-        re.sub(r"<div class=\"sheet\">.*?</div>", "", page_text, flags=re.S),
-        re.S,
-    ):
+    bare = re.sub(r"<div popover.*?</div>", "", page_text, flags=re.S)
+    for table in re.findall(r"<section id=\"table\d.*?</table>", bare, re.S):
         head, body = table.split("</thead>")
         groups = [int(n) for n in re.findall(r'class="group" colspan="(\d)"', head)]
         assert len(re.findall(r'class="sub"', head)) == sum(groups)
@@ -124,7 +220,8 @@ def test_what_stands_in_the_record_cannot_become_markup(laboratory) -> None:
     sweep = laboratory.sweep("table6", seeds=(0,))
     evil = "<script>alert(1)</script>"
     laboratory.run(sweep, "8 interleaved", 0, 0.9, tags={"commit": evil, "fingerprint": evil})
-    text = render(assemble(["table6"], laboratory.tracker, {"table6": sweep}), "html")
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    text = render(tables, "html", tracker=laboratory.tracker)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 
