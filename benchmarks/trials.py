@@ -122,12 +122,15 @@ def main() -> None:
         home = Path(folder)
         with cluster.connected(Settings.load({}, home), Resources(), groups=False):
             before = bare(arguments.trials, arguments.concurrent)
+            print(f"bare Ray Tune   {before:.1f} trials/s", flush=True)
             profile = cProfile.Profile()
             if arguments.profile:
                 profile.enable()
             ours = sweep(arguments.trials, arguments.concurrent, home)
             profile.disable()
+            print(f"sweep on record {ours:.1f} trials/s", flush=True)
             after = bare(arguments.trials, arguments.concurrent)
+            print(f"bare Ray Tune   {after:.1f} trials/s", flush=True)
             seconds = logging(home)
     tune = statistics.mean([before, after])
     print(f"bare Ray Tune   {before:.1f} and {after:.1f} trials/s")

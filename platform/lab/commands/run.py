@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from lab import catalog, codec
 from lab.commands import searching
@@ -15,6 +17,9 @@ from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search, Sweep
 from lab.tracking.tracker import RunRecord, Status, Tracker
+
+if TYPE_CHECKING:
+    from lab.train.plan import Plan
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -54,6 +59,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
     settings, resources = Settings.load(), wanted(arguments)
 
+    from lab.commands.screen import Screen
     from lab.run import run_sweep
     from lab.tracking.mlflow import MlflowTracker
 
@@ -62,14 +68,13 @@ def sweep(arguments: argparse.Namespace) -> int:
     base = found.cases[0].spec if isinstance(found, Ablation) else found.base
     require_runnable(base, settings)
     tracker = MlflowTracker(settings)
-    records = run_sweep(
-        found,
-        resources=resources,
-        settings=settings,
-        tracker=tracker,
-        needed=searching.never_pruned(found),
-        purse=searching.purse_of(arguments, tracker, settings, resources),
-    )
+    screen = Screen(lambda spec: planned(spec, settings).total_steps)
+    with closing(screen):
+        records = run_sweep(
+            found, resources=resources, settings=settings, tracker=tracker,
+            progress=screen.say, watch=screen.show, needed=searching.never_pruned(found),
+            purse=searching.purse_of(arguments, tracker, settings, resources),
+        )  # fmt: skip
     searching.tell(found, tracker)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
@@ -80,9 +85,14 @@ def sweep(arguments: argparse.Namespace) -> int:
 def require_runnable(spec: ExperimentSpec, settings: Settings) -> None:
     """Say before anything starts what would stop a run at its first step: data that is not there, a split it
     does not have, a batch larger than it. Raises LabError."""
+    planned(spec, settings)
+
+
+def planned(spec: ExperimentSpec, settings: Settings) -> Plan:
+    """Its steps, on the data that is there."""
     from lab.train.plan import Plan
 
-    Plan.of(spec, spec.data.open(settings.data))
+    return Plan.of(spec, spec.data.open(settings.data))
 
 
 def narrowed(found: Sweep, arguments: argparse.Namespace) -> Sweep:
