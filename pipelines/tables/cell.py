@@ -23,8 +23,8 @@ PAPER_SCALE = "paper"
 
 
 def size(scale: str) -> str:
-    """A scale without the readings in its name: `paper` of `paper+batch=512`."""
-    return scale.partition("+")[0]
+    """A scale without the readings in its name: `paper` of `paper/batch:512`."""
+    return scale.partition("/")[0]
 
 
 Quantity = Literal["parameters", "FLOPs"]

@@ -82,13 +82,13 @@ def scales() -> dict[str, Scale]:
 
 
 def find_scale(name: str) -> Scale:
-    """The scale of that name, with the readings that are part of it: `paper`, `laptop+batch=512`. Raises
+    """The scale of that name, with the readings that are part of it: `paper`, `laptop/batch:512`. Raises
     UnknownName with the near miss."""
     known = scales()
-    size, plus, readings = name.partition("+")
+    size, slash, readings = name.partition("/")
     if size not in known:
         raise UnknownName.among("scale", size, known)
-    return known[size].reading(readings) if plus else known[size]
+    return known[size].reading(readings) if slash else known[size]
 
 
 def ambiguities() -> dict[str, Ambiguity]:

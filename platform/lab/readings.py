@@ -1,6 +1,6 @@
 """Where a paper can be read in more than one way: each is a function of the paper's experiment, with a name.
 
-A reading is asked for with the scale, `laptop+sharing=first_block_own`, and is part of its name: whatever is
+A reading is asked for with the scale, `laptop/sharing:first_block_own`, and is part of its name: whatever is
 run, filled or verified at that scale has it. An experiment that the ambiguity is not about stays as it is,
 and so do its digest and its runs.
 """
@@ -38,13 +38,13 @@ class Ambiguity:
 
 
 def chosen(asked: str, ambiguities: Mapping[str, Ambiguity]) -> dict[str, str]:
-    """`sharing=first_block_own+batch=1024` as {ambiguity: reading}, in order, without what is stated anyway.
+    """`sharing:first_block_own/batch:512` as {ambiguity: reading}, in order, without what is stated anyway.
 
     Raises UnknownName with the near miss, SpecError for a word without a value or said twice.
     """
     choices: dict[str, str] = {}
-    for word in asked.split("+"):
-        name, _, reading = word.partition("=")
+    for word in asked.split("/"):
+        name, _, reading = word.partition(":")
         if name not in ambiguities:
             raise UnknownName.among("ambiguity", name, ambiguities, hint=" `lab list readings` shows them.")
         if reading not in ambiguities[name].readings:

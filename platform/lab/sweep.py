@@ -111,10 +111,10 @@ class Scale:
 
     def reading(self, asked: str) -> Scale:
         """The same scale with the paper read otherwise: `sharing=first_block_own` makes of `laptop` the scale
-        `laptop+sharing=first_block_own`. Asking for what is stated changes nothing. Raises UnknownName."""
+        `laptop/sharing:first_block_own`. Asking for what is stated changes nothing. Raises UnknownName."""
         choices = chosen(asked, self.ambiguities)
         otherwise = read(choices, self.ambiguities)
-        name = "+".join([self.name, *(f"{name}={reading}" for name, reading in choices.items())])
+        name = "/".join([self.name, *(f"{name}:{reading}" for name, reading in choices.items())])
         return replace(self, name=name, shrink=lambda spec: self.shrink(otherwise(spec)))
 
 
