@@ -34,10 +34,6 @@ class Agenda(Protocol):
         """How many jobs the sweep has."""
 
     @property
-    def waits(self) -> bool:
-        """Whether there is more to do when those jobs have ended that are at work."""
-
-    @property
     def ended(self) -> list[Trial]:
         """The trials of a search that had ended before; they are no jobs any more."""
 
@@ -64,10 +60,6 @@ class AblationAgenda:
     @property
     def total(self) -> int:
         return len(self.ablation.cases) * len(self.ablation.seeds)
-
-    @property
-    def waits(self) -> bool:
-        return False
 
     @property
     def ended(self) -> list[Trial]:

@@ -80,11 +80,6 @@ class Purse:
         self._spent += (self.now() - begun) * self._each
 
     @property
-    def busy(self) -> bool:
-        """Whether anything is at work."""
-        return bool(self._running)
-
-    @property
     def empty(self) -> bool:
         """Whether the budget is used up: what is at work must stop."""
         return self.spent > self.budget.seconds

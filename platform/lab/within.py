@@ -27,11 +27,6 @@ class WithinBudget:
         return self.agenda.total
 
     @property
-    def waits(self) -> bool:
-        """What could not be afforded may be, when others have taken less than they might have."""
-        return self.agenda.waits or (bool(self.put_off) and self.purse.busy)
-
-    @property
     def ended(self) -> list[Trial]:
         return self.agenda.ended
 

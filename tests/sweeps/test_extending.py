@@ -56,6 +56,14 @@ def test_the_sweep_of_the_page_has_its_four_cases(desk: Path) -> None:
     assert "4 runs: 0 on record, 4 to run" in planned.stdout
 
 
+def test_the_search_of_the_page_is_a_search(desk: Path) -> None:
+    planned = lab(desk, "sweep", "./depth.py", "--dry-run")
+    judged = "maximize validation/top1, minimize flops"
+    assert f"depth: 16 trials, nsga2, {judged}" in planned.stdout, planned.stderr
+    typed = lab(desk, "sweep", "./depth.py", "--dry-run", "--sampler", "grid", "--trials", "5")
+    assert f"depth: 5 trials, grid, {judged}" in typed.stdout, typed.stderr
+
+
 @pytest.fixture
 def photos(desk: Path) -> Path:
     """The desk with twelve photographs of each of the page's flowers."""

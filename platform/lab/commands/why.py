@@ -25,7 +25,7 @@ def why(arguments: argparse.Namespace) -> None:
 
     settings = Settings.load()
     tracker = MlflowTracker(settings)
-    if arguments.name in catalog.sweeps():
+    if arguments.name in catalog.sweeps() or arguments.name.endswith(".py"):
         sweep = catalog.sweep(arguments.name, arguments.scale)
         if isinstance(sweep, Search):
             print(*explained_search(sweep, tracker), sep="\n")

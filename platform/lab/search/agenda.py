@@ -55,11 +55,6 @@ class SearchAgenda:
         return self.search.total + winners * len(confirm.seeds)
 
     @property
-    def waits(self) -> bool:
-        """Whether there is more to do when those have ended that are at work."""
-        return self.search.confirm is not None and not self._tried
-
-    @property
     def ended(self) -> list[Trial]:
         """The trials that need nothing any more."""
         return [trial for trial in self.study.trials.values() if trial.outcome != "running"]
