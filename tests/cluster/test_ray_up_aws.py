@@ -40,6 +40,7 @@ class OnSimulatedAws(Cluster):
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
         }
 
     @property
@@ -62,9 +63,14 @@ class OnSimulatedAws(Cluster):
         config["provider"]["use_internal_ips"] = True
         config["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.folder / "key")}
         config["idle_timeout_minutes"] = 1
+        subnet = self._network()
         for kind, host in KINDS.items():
             made = config["available_node_types"][kind]
-            made["node_config"] |= {"PrivateIpAddress": self.address(host), "KeyName": "a-key"}
+            made["node_config"] |= {
+                "PrivateIpAddress": self.address(host),
+                "KeyName": "a-key",
+                "SubnetIds": [subnet],
+            }
             if kind != "head":
                 made |= {"max_workers": 1, "resources": {"CPU": 1}}
         config["available_node_types"]["gpu_on_demand"]["min_workers"] = 1
@@ -75,6 +81,15 @@ class OnSimulatedAws(Cluster):
         for key in ("head_start_ray_commands", "worker_start_ray_commands"):
             config[key] = [line.replace("ray start ", self._start(key)) for line in config[key]]
         return config
+
+    def _network(self) -> str:
+        """A subnet with the hosts' addresses."""
+        import boto3
+
+        ec2 = boto3.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock=f"{self.net}.0/24")["Vpc"]["VpcId"]
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=f"{self.net}.0/24", AvailabilityZone="us-east-1a")
+        return str(made["Subnet"]["SubnetId"])
 
     def _start(self, key: str) -> str:
         return f"ray start --num-cpus={0 if key.startswith('head') else 1} "
@@ -116,7 +131,13 @@ def until(true: Callable[[], bool], seconds: float) -> None:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[OnSimulatedAws]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+    for name in (
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # put back at the end
     with OnSimulatedAws() as ours:
         yield ours

@@ -10,6 +10,7 @@ import pytest
 from lab.errors import LabError, SpecError
 from tests.cluster.conftest import Head, Shell
 
+pytestmark = pytest.mark.timeout(900)
 OTHER_LOCK = "000000000000"
 
 
