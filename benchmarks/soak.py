@@ -172,7 +172,11 @@ class Soak:
         """What was away for long enough."""
         for back in [back for back in self.away if back[0] <= time.monotonic()]:
             self.away.remove(back)
-            back[1]()
+            try:
+                back[1]()
+            except Exception as fault:  # Ray gives a node little time, and a busy machine may need more
+                print(f"not back yet: {str(fault).splitlines()[0]}", flush=True)
+                self.away.append((time.monotonic() + AWAY_SECONDS, back[1]))
 
     def processes(self) -> Iterator[psutil.Process]:
         """Those of Ray's workers that belong to this soak."""

@@ -50,7 +50,7 @@ def deaf(home: Path, experiment: str, unheard: Callable[[str, int], bool]) -> tu
     return tracker, client
 
 
-@pytest.mark.parametrize("call", range(1, 5))
+@pytest.mark.parametrize("call", range(1, 4))
 def test_a_run_whose_beginning_lost_an_answer_is_begun_once(home: Path, call: int) -> None:
     tracker, client = deaf(home, f"begin {call}", lambda name, number: number == call)
     run = patient(tracker, 30).begin(toy_spec(), name="toy", owner=ME, tags={"case": "one"})
@@ -76,6 +76,7 @@ def test_a_run_whose_continuation_lost_an_answer_is_continued_once(home: Path, c
 
 def test_who_got_no_answer_does_not_take_a_run_that_somebody_else_has_begun_since(home: Path) -> None:
     tracker, client = deaf(home, "others", lambda name, number: number == 1)
+    tracker._database = None  # as behind a server: the first call is a look at what there is
     with pytest.raises(TrackingUnreachable):
         tracker.begin(toy_spec(), name="toy", owner=ME, tags={})
     other = MlflowTracker(Settings.load({"LAB_EXPERIMENT": "others"}, home))

@@ -48,9 +48,11 @@ class Claims:
         experiment_id: str,
         pages: Callable[[Sequence[str]], Iterable[Any]],
         write: Callable[..., None],
+        known: Callable[[str, str], set[str] | None] = lambda key, value: None,
     ) -> None:
+        """known(key, value): the runs with that tag where a look costs little, None where it would not."""
         self._client, self._experiment_id = client, experiment_id
-        self._pages, self._write = pages, write
+        self._pages, self._write, self._known = pages, write, known
         self._unanswered: set[str] = set()
         """what this process asked for and got no answer about"""
 
@@ -84,6 +86,8 @@ class Claims:
 
     def standing(self, key: str, value: str) -> Found | None:
         """The run that stands for that value of the tag."""
+        if self._known(key, value) == set():
+            return None
         runs = [run for run in self._pages([clause(key, value)]) if not layout.is_void(run.data.params)]
         return min(map(found_in, runs), key=lambda found: standing(found.record), default=None)
 
@@ -110,9 +114,10 @@ class Claims:
     def _first(self, run: Any, wanted: Wanted) -> Found | None:
         """A new run with its first claim, or None where another process was first."""
         mine = run.info.run_id
+        alone = self._known(wanted.key, wanted.value) == {mine}
         rivals = [
             r
-            for r in self._pages([clause(wanted.key, wanted.value)])
+            for r in ([] if alone else self._pages([clause(wanted.key, wanted.value)]))
             if r.info.run_id != mine and not layout.is_void(r.data.params)
         ]
         yields = any(

@@ -67,8 +67,8 @@ class MlflowTracker:
             self._client: Any = _Client(self.uri)
             served = self.uri.startswith("http")  # a server keeps files where it was told to
             self._experiment_id = self._open_experiment(None if served else settings.artifacts)
-        self._claims = Claims(self._client, self._experiment_id, self._pages, self._write)
         self._database = database.behind(self.uri, self._experiment_id)
+        self._claims = Claims(self._client, self._experiment_id, self._pages, self._write, self._known)
         self._seen: dict[str, Seen] = {}
         self._doubtful: dict[str, dict[tuple[str, int], int]] = {}
         """when values were first written that may have arrived: what a silent server still holds is then
@@ -206,6 +206,11 @@ class MlflowTracker:
 
     def summary(self) -> Mapping[str, Any]:
         return {"tracking": address.shown(self.uri), "experiment": self.experiment, "open": "lab ui"}
+
+    def _known(self, key: str, value: str) -> set[str] | None:
+        if self._database is None or key != layout.DIGEST:
+            return None
+        return {record.run_id for record in self._database.find([value])}
 
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._write(run_id, tags=tags)
