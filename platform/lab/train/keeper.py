@@ -23,9 +23,9 @@ from lab.train.loop import LOOK_EVERY, require_finite
 from lab.train.state import Training
 from lab.train.writer import Writer
 
-STANDING_SHARE, WRITING_SHARE = 1 / 30, 1 / 4
-"""at most these parts of a run's time pass while it stands still for a checkpoint, and while one is being
-written beside it"""
+SHARE = 1 / 30
+"""at most this part of a run's time passes while it stands still for checkpoints, and while they are written
+beside it: what is written shares the network with the data, and hundreds of runs share the storage"""
 RETRY_SECONDS = 15.0
 """how long training goes on before a checkpoint is tried again that could not be written"""
 LAST_PATIENCE = 60.0
@@ -150,7 +150,7 @@ class Keeper:
             return None
         if written is not None:
             self.safe = written
-            self.pause = max(self.every, self.stood / STANDING_SHARE, self.writer.seconds / WRITING_SHARE)
+            self.pause = max(self.every, self.stood / SHARE, self.writer.seconds / SHARE)
         return written
 
     def _due(self, step: int) -> bool:
