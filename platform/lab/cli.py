@@ -101,6 +101,7 @@ def build_parser() -> Parser:
     formats = ["text", "md", "tex", "csv", "json", "html", "svg", "png"]
     tables.add_argument("--format", choices=formats, default="text", help="svg and png are the figures alone")
     tables.add_argument("--out", help="write files into this folder instead of printing")
+    tables.add_argument("--log", action="store_true", help="keep the files with the record too, as artifacts")
     tables.add_argument("--from", dest="source", help="an archive of `lab pack`, in place of the record")
     _scale(tables)
 

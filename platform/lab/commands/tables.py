@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,18 @@ from lab import catalog
 from lab.errors import LabError, SpecError
 from lab.settings import Settings
 from lab.sweep import Search, Sweep
+from lab.tracking.lease import this_process
+from lab.tracking.tracker import Status, Tracker
 
 
 def tables(arguments: argparse.Namespace) -> None:
     """Print the exhibits, or write them into a folder."""
     shelf = catalog.package("tables")
     scale, tracker = arguments.scale, None
+    if arguments.log and (arguments.source or not arguments.out):
+        raise SpecError(
+            "--log keeps written files with the record: give a folder, --out FOLDER, and no --from."
+        )
     names = arguments.names or sorted(shelf.exhibits())
     if arguments.source:
         colophon = kept(Path(arguments.source))
@@ -35,6 +41,8 @@ def tables(arguments: argparse.Namespace) -> None:
         except OSError as fault:
             raise LabError(f"--out {arguments.out}: cannot be written ({fault.strerror or fault}).") from None
         print(*written, sep="\n")
+        if arguments.log:
+            print(f"kept with run {keep(tracker, scale, written)} of the record")
     else:
         filled = shelf.assemble(names, tracker, sweeps)
         searched = shelf.searched(tracker, sweeps) if arguments.format == "html" else ()
@@ -48,6 +56,16 @@ def sweeps_of(names: Collection[str], scale: str) -> Mapping[str, Sweep]:
     at = catalog.find_scale(scale)
     made = {name: make(at) for name, make in catalog.sweeps().items()}
     return {name: sweep for name, sweep in made.items() if name in wanted or isinstance(sweep, Search)}
+
+
+def keep(tracker: Tracker, scale: str, written: Sequence[Path]) -> str:
+    """Attach files to the one run `report` that the record has for a scale, and return its id; what was kept
+    under these names before is replaced. Raises RunTaken."""
+    run = tracker.group("report", kind="report", scale=scale, owner=this_process())
+    for path in written:
+        tracker.attach(run.run_id, path)
+    tracker.end(run.run_id, Status.COMPLETE)
+    return run.run_id
 
 
 def record() -> Any:

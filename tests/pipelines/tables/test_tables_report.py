@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from lab import Search, Steps
+from lab.commands.tables import keep
 from lab.tracking.tracker import Scalar, Status, membership
-from pipelines.tables import assemble, render, searched
+from pipelines.tables import assemble, build, render, searched
 from pipelines.tables.fill import Record
 from pipelines.tables.report.checklist import checklist
 from pipelines.tables.report.costs import costs
@@ -174,6 +175,18 @@ def test_a_curve_that_diverged_is_drawn_without_what_is_not_finite() -> None:
     assert "nan" not in panel.drawing
     assert "inf" not in panel.drawing
     assert drawn({"train/loss": {0: [(1, float("nan"))]}}, "") is None
+
+
+def test_a_written_page_is_kept_with_the_record_and_replaced_by_the_next(laboratory, tmp_path) -> None:
+    sweep = laboratory.sweep("table6")
+    for value in (0.8, 0.9):
+        laboratory.run(sweep, "8 interleaved", int(value * 10) - 8, value)
+        (file,) = build(["table6"], laboratory.tracker, {"table6": sweep}, "html", tmp_path)
+        kept = keep(laboratory.tracker, "laptop", [file])
+        assert laboratory.tracker.text(kept, "report.html") == file.read_text(encoding="utf-8")
+    parent = laboratory.tracker.parent("report", kind="report", scale="laptop")
+    assert parent is not None
+    assert (parent.run_id, parent.status) == (kept, Status.COMPLETE)
 
 
 def _record(tables, laboratory) -> Record:
