@@ -24,6 +24,7 @@ def soak(home: Path, kills: int, trials: int, timeout: int) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_after_one_kill_of_every_kind_the_record_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
     said = soak(tmp_path, kills=6, trials=4, timeout=870)
