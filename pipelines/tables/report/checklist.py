@@ -50,9 +50,9 @@ def checklist(tables: Sequence[ResultsTable], record: Record) -> list[Item]:
         ),
         _hyperparameters(tables),
         _code(runs),
-        _known("Which data?", runs, data, "The prepared bytes by their fingerprints"),
-        _known("On what hardware?", runs, [_tags(run, *HARDWARE) for run in runs], "By run"),
-        _known("With which libraries?", runs, [_tags(run, *LIBRARIES) for run in runs], "By run"),
+        _known("Is the data known?", runs, data, "The prepared bytes by their fingerprints"),
+        _known("Is the hardware known?", runs, [_tags(run, *HARDWARE) for run in runs], "By run"),
+        _known("Are the libraries known?", runs, [_tags(run, *LIBRARIES) for run in runs], "By run"),
         _compute(tables, record),
         _interrupted(runs),
         _chains(runs),
@@ -93,7 +93,7 @@ def _seeds(tables: Sequence[ResultsTable]) -> Item:
     done = [cell for cell in _measured(tables) if not cell.state.lacking]
     told = ", ".join(f"{cells} cells over {n} seeds" for n, cells in sorted(asked.items()))
     return Item(
-        "How many runs make a number, and are the seeds named?",
+        "Are the seeds named, and is each of them run?",
         _met(len(done), sum(asked.values())),
         f"{told}. {len(done)} have all of them. Every cell lists its seeds; "
         "everything random in a run follows from its one.",
@@ -105,11 +105,14 @@ def _rules(tables: Sequence[ResultsTable]) -> Item:
         (asked.selection.name, asked.selection.caveat) for table in tables for asked in table.measurements()
     )
     told = [
-        f"{name}, {n} cells{f' ({caveat})' if caveat else ''}" for (name, caveat), n in sorted(rules.items())
+        f"{name} in {n} cells{f' ({caveat})' if caveat else ''}"
+        for (name, caveat), n in sorted(rules.items())
     ]
     biased = any(caveat for _, caveat in rules)
     return Item(
-        "How is the value of a run chosen?", "in part" if biased else "yes", f"By run: {'; '.join(told)}."
+        "Is the rule stated that chooses the value of a run?",
+        "in part" if biased else "yes",
+        f"{'; '.join(told)}.",
     )
 
 
@@ -128,7 +131,7 @@ def _hyperparameters(tables: Sequence[ResultsTable]) -> Item:
 def _code(runs: Sequence[RunRecord]) -> Item:
     clean = [run for run in runs if run.tags.get(DIRTY, "").lower() == "false" and run.tags.get(COMMIT)]
     told = counted([code(run) for run in runs]) if runs else "no run yet"
-    return Item("Which code?", _met(len(clean), len(runs)), f"Commits: {told}.")
+    return Item("Is the code known?", _met(len(clean), len(runs)), f"Commits: {told}.")
 
 
 def _tags(run: RunRecord, *names: str) -> str:
@@ -151,13 +154,13 @@ def _compute(tables: Sequence[ResultsTable], record: Record) -> Item:
         f"{scaled(cost.operations, 'FLOP')} in training"
         for cost in total
     )
-    return Item("What did it cost?", "yes" if total and total[0].runs else "no", f"{told or 'No run yet'}.")
+    return Item("Is the cost known?", "yes" if total and total[0].runs else "no", f"{told or 'No run yet'}.")
 
 
 def _interrupted(runs: Sequence[RunRecord]) -> Item:
     again = sum(run.attempts > 1 for run in runs)
     return Item(
-        "Was anything interrupted?",
+        "Is it known what was interrupted?",
         "yes" if runs else "no",
         f"{again} of {len(runs)} runs were continued from a checkpoint; that leaves no trace in a result.",
     )

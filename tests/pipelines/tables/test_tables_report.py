@@ -135,11 +135,11 @@ def test_the_checklist_is_answered_by_the_record_and_admits_what_is_not_known(la
     laboratory.run(sweep, "8 interleaved", 1, 0.9, tags={"dirty": "true"})
     tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
     found = {item.question: item for item in checklist(tables, _record(tables, laboratory))}
-    hardware = found["On what hardware?"]
+    hardware = found["Is the hardware known?"]
     assert hardware.met == "in part"
     assert hardware.answer == "By run: NVIDIA H200, 8 workers (1 run), unknown (1 run)."
-    assert found["Which code?"].met == "in part"
-    assert "with uncommitted changes" in found["Which code?"].answer
+    assert found["Is the code known?"].met == "in part"
+    assert "with uncommitted changes" in found["Is the code known?"].answer
     assert found["Is every number there?"].met == "no"
     assert "8 measured cells: 7 queued, 1 tainted." in found["Is every number there?"].answer
     assert found["Can the numbers be checked against tampering?"].met == "no"

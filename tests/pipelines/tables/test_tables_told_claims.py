@@ -14,6 +14,7 @@ from scipy import stats
 from lab import catalog
 from lab.errors import SpecError
 from pipelines.tables import exhibits, table6
+from pipelines.tables.cell import Reading
 from pipelines.tables.claims import Claim, Verdict, contrast, findings
 from pipelines.tables.claims.exact import EXACT
 from pipelines.tables.claims.family import families, tally
@@ -106,6 +107,32 @@ def test_a_margin_moves_what_an_effect_is_compared_with(
     assert finding.verdict is verdict
     bound = margin if expects == "positive" else -margin
     assert finding.p_value == pytest.approx(stats.ttest_1samp(drops, bound).pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_where_nothing_differs_at_most_one_exhibit_in_twenty_has_a_verdict(laboratory, seeds: int) -> None:
+    cases, repeats = ["8 interleaved", "8 at start", "1 interleaved", "1 at start"], 1500
+    table = filled(laboratory, {case: [80.0] * 5 for case in cases})
+    random = np.random.default_rng(seeds)
+    wrong = 0
+    for _ in range(repeats):
+        noise = random.normal(0, 2, seeds)
+        drawn = {case: 80 + noise + random.normal(0, 1, seeds) for case in cases}
+        wrong += any(f.verdict is not Verdict.UNDECIDED for f in findings(_measured(table, drawn)))
+    # Three standard errors of a rate of 5 % over so many exhibits.
+    assert wrong / repeats < LEVEL + 3 * (LEVEL * (1 - LEVEL) / repeats) ** 0.5
+
+
+def _measured(table, values):
+    """The table with other values in its cells of accuracy, by row."""
+    rows = []
+    for row in table.rows:
+        cell = row.cells[0]
+        if row.label in values:
+            readings = tuple(Reading(seed, "", "", value) for seed, value in enumerate(values[row.label]))
+            cell = replace(cell, readings=readings)
+        rows.append(replace(row, cells=(cell, *row.cells[1:])))
+    return replace(table, rows=tuple(rows))
 
 
 def test_what_lacks_runs_says_what_fills_it_and_what_that_takes(laboratory) -> None:
