@@ -33,6 +33,11 @@ def note(key: str, name: str, command: str) -> None:
     new.replace(place / f"{key}.json")
 
 
+def forget(name: str) -> None:
+    """A job was seen to end."""
+    unended([name])
+
+
 def unended(ended: Iterable[str]) -> list[Submission]:
     """What was noted, the oldest first; the jobs of the names `ended` are forgotten."""
     ended, found = set(ended), []

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lab import submitted
+
 if TYPE_CHECKING:
     from lab.submit import Jobs
 
@@ -34,5 +36,6 @@ def follow(jobs: Jobs, name: str) -> int:
     except KeyboardInterrupt:
         print(f"\nnot followed any longer; the job goes on (`lab stop {name}` stops it)")
         return 0
+    submitted.forget(name)
     print(f"{name}: {job.status.lower()}")
     return 0 if job.status == "SUCCEEDED" else 1

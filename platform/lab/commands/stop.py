@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from lab import submitted
 from lab.errors import LabError
 
 
@@ -19,5 +20,6 @@ def stop(arguments: argparse.Namespace) -> int:
     job = jobs.stop(job.name)
     if job.active:
         raise LabError(f"{job.name} is still {job.status.lower()}: see `lab logs {job.name}`.")
+    submitted.forget(job.name)
     print(f"{job.name}: {job.status.lower()}; `lab submit {job.command}` continues it")
     return 0
