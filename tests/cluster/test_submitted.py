@@ -1,4 +1,4 @@
-"""What was submitted from a machine, as that machine remembers it: the only trace of a job whose head is gone."""
+"""What was submitted from a machine, as it remembers it: the only trace of a job whose head is gone."""
 
 from __future__ import annotations
 
