@@ -67,6 +67,7 @@ if "ray" not in sys.modules:  # read while Ray is imported
 import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+STARTS = 2
 STOP_LOOK_SECONDS = 0.5
 RECORDER_CALLS = 64
 """at a time: while some wait for a record that is away, others are answered"""
@@ -250,13 +251,7 @@ def _local(groups: bool) -> Iterator[None]:
     watcher = orphans.watch(mark, folder)
     os.environ.update(inherited)
     try:
-        ray.init(
-            include_dashboard=groups,
-            dashboard_host="127.0.0.1",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-        )
+        _start(groups, folder)
         yield
     finally:
         ray.shutdown()
@@ -265,6 +260,27 @@ def _local(groups: bool) -> Iterator[None]:
         if watcher.stdin is not None:
             watcher.stdin.close()
         watcher.wait(10)
+
+
+def _start(dashboard: bool, folder: Path) -> None:
+    """Ray on this machine, on a second attempt where it was too busy for the first. Raises LabError."""
+    for attempts_left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+            return
+        except Exception as fault:  # Ray raises this and that
+            ray.shutdown()
+            if not attempts_left:
+                raise LabError(
+                    f"Ray did not start on this machine ({str(fault).strip().partition(chr(10))[0]}): if it is "
+                    "too busy, repeat the command later; what is finished is kept."
+                ) from fault
 
 
 def _importable() -> list[str]:
