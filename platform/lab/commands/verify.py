@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lab import catalog
 from lab.commands.tables import kept, record, sweeps_of
 from lab.errors import LabError
+from lab.search import replay
 
 SHOWN = 5
 """runs without a chain that are named"""
@@ -16,7 +18,7 @@ SHOWN = 5
 
 def verify(arguments: argparse.Namespace) -> int:
     """Compare a folder of tables, an archive, or the runs of exhibits with the record; 1 where they
-    differ."""
+    differ. Where nothing is named, that is all exhibits and searches."""
     shelf = catalog.package("tables")
     places = arguments.places
     if len(places) == 1 and (place := Path(places[0])).exists():
@@ -27,7 +29,17 @@ def verify(arguments: argparse.Namespace) -> int:
         return told(shelf.verify_folder(place, record(), sweeps), f"{place} and the record")
     names = places or sorted(shelf.exhibits())
     found = shelf.verify_record(names, record(), sweeps_of(names, arguments.scale))
-    return told(found, "the record and the chains of its runs")
+    as_recorded = told(found, "the record and the chains of its runs")
+    return as_recorded if places else max(as_recorded, derived(arguments.scale))
+
+
+def derived(scale: str) -> int:
+    """Suggest the trials of all searches on record again; 1 where one would not be what it is."""
+    made = {name: partial(catalog.sweep, name, scale) for name in catalog.sweeps()}
+    again = list(replay.verify(record(), made))
+    for search in again:
+        print(search.line())
+    return int(not all(search.verified for search in again))
 
 
 def told(found: Any, where: str) -> int:
