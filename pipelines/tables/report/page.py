@@ -7,6 +7,7 @@ Without support for popovers the page still has every number, and the commands t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from lab import catalog, codec
 from lab.commands.catalogue import words
 from lab.commands.plan import scaled
+from lab.errors import UnknownName
 from lab.spec import ExperimentSpec
 from lab.tracking.tracker import Tracker
 from pipelines.tables import svg, wording
@@ -129,9 +131,12 @@ def _fields(spec: ExperimentSpec) -> list[tuple[str, str]]:
 
 def _scales(tables: Sequence[ResultsTable], searches: Sequence[SearchResult]) -> list[tuple[str, str]]:
     """Name and caption of every scale on the page."""
-    names = sorted({table.scale for table in tables} | {result.scale for result in searches})
-    known = catalog.scales()
-    return [(name, known[name].caption if name in known else "") for name in names]
+    told = {}
+    for name in sorted({table.scale for table in tables} | {result.scale for result in searches}):
+        told[name] = ""
+        with suppress(UnknownName):
+            told[name] = catalog.find_scale(name).caption
+    return list(told.items())
 
 
 def _drawn(panel: Panel) -> tuple[str, Markup]:
