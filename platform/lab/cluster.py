@@ -277,9 +277,10 @@ def _start(dashboard: bool, folder: Path) -> None:
         except Exception as fault:  # Ray raises this and that
             ray.shutdown()
             if not attempts_left:
+                words = str(fault).strip().partition("\n")[0]
                 raise LabError(
-                    f"Ray did not start on this machine ({str(fault).strip().partition(chr(10))[0]}): if it is "
-                    "too busy, repeat the command later; what is finished is kept."
+                    f"Ray did not start on this machine ({words}): if it is too busy, repeat the command "
+                    "later; what is finished is kept."
                 ) from fault
 
 

@@ -20,8 +20,9 @@ from lab import codec
 from lab.errors import MissingDataset, SpecError
 from lab.spec import ExperimentSpec
 from lab.student import critical
+from lab.tracking.once import PACE
 from lab.tracking.tracker import RunRecord, Status
-from lab.train.pace import FORWARD_AND_BACKWARD, PREFIX
+from lab.train.pace import FORWARD_AND_BACKWARD
 
 ONE_RUN = 2.0
 """factor either way of a forecast from a single run (assumed)"""
@@ -32,7 +33,7 @@ A_PROBE = 1.5
 MORE_MEMORY = 1.25
 """what a whole run may take above a probe, or above the most that runs like it took (assumed)"""
 CHECKPOINTS = 2
-PEAK = PREFIX + "peak_memory_bytes"
+PEAK = PACE + "peak_memory_bytes"
 BYTES_PER_WEIGHT = 4
 MOMENTS = {"Sgd": 1}
 """numbers that an optimizer keeps per weight; the others keep two"""

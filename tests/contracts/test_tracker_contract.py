@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from lab.errors import RecordError, RunTaken
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.tracking.lease import owner_of, this_process
 from lab.tracking.memory import MemoryTracker
+from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import LEASE_SECONDS, Scalar, Status, Tracker
 from tests.lab.toy import ToyModel, toy_spec
 
@@ -273,11 +275,25 @@ def test_many_who_begin_the_same_digest_at_once_get_one_run_and_one_holder(track
     assert len(taken) == 1
 
 
-def test_a_metric_has_one_value_per_step_and_the_first_stands(tracker: Tracker) -> None:
+def test_what_lay_beyond_a_restored_step_is_superseded(tracker: Tracker) -> None:
+    """On another number of workers the steps that are trained again differ in their last bits."""
     run = begin(tracker, toy_spec())
     tracker.log(run.run_id, [Scalar("train/loss", step, 1 / step) for step in (1, 2, 3)])
-    tracker.log(run.run_id, [Scalar("train/loss", step, 9.0) for step in (2, 3, 4)])
-    assert tracker.history(run.run_id, "train/loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 9.0)]
+    tracker.log(run.run_id, [Scalar("train/loss", step, 9.0) for step in (2, 3)])
+    curve = [(1, 1.0), (2, 9.0), (3, 9.0)]
+    assert tracker.history(run.run_id, "train/loss") == curve
+    assert tracker.histories([run.run_id])[run.run_id]["train/loss"] == curve
+    assert tracker.find([run.digest])[run.digest].metrics["train/loss"] == 9.0
+
+
+def test_a_step_that_is_trained_again_with_the_same_result_is_written_once(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec())
+    for _ in range(2):
+        tracker.log(run.run_id, [Scalar("train/loss", step, 1 / step) for step in (1, 2, 3)])
+    assert tracker.history(run.run_id, "train/loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    if isinstance(tracker, MlflowTracker):
+        stored = MlflowClient(tracker.uri).get_metric_history(run.run_id, "train/loss")
+        assert len(stored) == 3
 
 
 def test_values_survive_whatever_they_are(tracker: Tracker) -> None:
@@ -300,7 +316,7 @@ def test_the_histories_of_many_runs_are_those_of_each(tracker: Tracker) -> None:
         tracker.log(run, [Scalar("a", 2, number + 0.5), Scalar("a", 1, math.inf), Scalar("b", 0, -0.0)])
         tracker.log(run, [Scalar("a", 2, 99.0)])
     found = tracker.histories(runs)
-    assert found[runs[1]] == {"a": [(1, math.inf), (2, 1.5)], "b": [(0, 0.0)]}
+    assert found[runs[1]] == {"a": [(1, math.inf), (2, 99.0)], "b": [(0, 0.0)]}
     assert found[runs[0]]["a"] == tracker.history(runs[0], "a")
     assert found.get(runs[2], {}) == {}
 

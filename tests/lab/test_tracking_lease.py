@@ -135,16 +135,25 @@ def winners(order: tuple[int, ...], ages: tuple[float, ...]) -> int:
     return sum(maker.won is True for maker in makers.values())
 
 
-@given(some.lists(some.tuples(some.sampled_from("ab"), some.integers(0, 5), some.floats(0, 1))))
-def test_the_first_value_of_a_step_stands_however_they_arrive(values: list[tuple[str, int, float]]) -> None:
+@given(
+    some.lists(
+        some.lists(some.tuples(some.sampled_from(["a", "pace/b"]), some.integers(0, 5), some.floats()))
+    )
+)
+def test_the_last_value_of_a_step_stands_and_of_the_pace_the_first(
+    calls: list[list[tuple[str, int, float]]],
+) -> None:
+    """NaN is a value like any other. Nothing is written twice in a row."""
     seen, kept = Seen(), []
-    for value in values:
-        kept += seen.admit([Scalar(*value)])
-    first: dict[tuple[str, int], float] = {}
-    for name, step, number in values:
-        first.setdefault((name, step), number)
-    assert {(s.name, s.step): s.value for s in kept} == first
-    assert len(kept) == len(first)
+    for values in calls:
+        kept += seen.admit([Scalar(*value) for value in values])
+    expected: dict[tuple[str, int], str] = {}
+    for name, step, number in (value for values in calls for value in values):
+        if name == "a" or (name, step) not in expected:
+            expected[name, step] = repr(number + 0.0)
+    assert {(s.name, s.step): repr(s.value + 0.0) for s in kept} == expected
+    again = Seen(kept)
+    assert again.admit([Scalar(name, step, float(number)) for (name, step), number in expected.items()]) == []
 
 
 def test_of_several_runs_of_a_digest_the_first_complete_one_stands() -> None:

@@ -14,10 +14,10 @@ import torch
 from lab import AdamW, Epochs, Lamb, Sgd, Steps
 from lab.errors import CheckpointError, DataChanged, Diverged, Interrupted, MissingDataset
 from lab.retention import Retention
+from lab.tracking.once import PACE
 from lab.train.checkpoint import CheckpointStore
 from lab.train.group import Group
 from lab.train.loop import Evaluated, Resumed, Saved, Stepped
-from lab.train.pace import PREFIX
 from lab.train.run import train
 from lab.train.state import Training
 from lab.train.stop import StopRequest
@@ -57,8 +57,8 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits_and_the_same_curve(tmp_
 
     assert files(tmp_path / "whole", spec) == files(tmp_path / "broken", spec)
     assert whole.curve() == broken.curve()
-    assert {k: v for k, v in metrics.items() if not k.startswith(PREFIX)} == {
-        k: v for k, v in resumed.items() if not k.startswith(PREFIX)
+    assert {k: v for k, v in metrics.items() if not k.startswith(PACE)} == {
+        k: v for k, v in resumed.items() if not k.startswith(PACE)
     }
 
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from lab import AdamW, Batch, Constant, Epochs, Evaluation, ExperimentSpec, Shard, Steps
 from lab.errors import CorruptShard, MissingDataset, UnknownName
+from lab.tracking.once import PACE
 from lab.tracking.tracker import Scalar
 from lab.train.loop import Event, Stepped
-from lab.train.pace import PREFIX
 
 WHOLE = Shard()
 SIZES = {"train": 70, "validation": 37, "test": 21}
@@ -211,7 +211,7 @@ class Ledger:
         self.tags |= tags
 
     def curve(self) -> dict[tuple[str, int], float]:
-        return {key: value for key, value in self.values.items() if not key[0].startswith(PREFIX)}
+        return {key: value for key, value in self.values.items() if not key[0].startswith(PACE)}
 
 
 class FileLedger(Ledger):

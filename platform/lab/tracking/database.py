@@ -78,7 +78,7 @@ class Database:
                 )
                 for run, key, step, value, is_nan in ask(sql, {}):
                     curve = curves.setdefault(run, {}).setdefault(key, {})
-                    curve.setdefault(step, _value(value, is_nan))
+                    curve[step] = _value(value, is_nan)  # the last one stands
         return {run: {key: list(curve.items()) for key, curve in of.items()} for run, of in curves.items()}
 
     def _records(self, ask: Statement, run_ids: Iterable[str]) -> list[RunRecord]:

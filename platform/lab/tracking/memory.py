@@ -127,7 +127,7 @@ class MemoryTracker:
         return sorted(chosen, key=lambda record: record.started)
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
-        return sorted((s.step, s.value) for s in self._history[run_id] if s.name == metric)
+        return sorted({s.step: s.value for s in self._history[run_id] if s.name == metric}.items())
 
     def histories(self, run_ids: Collection[str]) -> dict[str, dict[str, list[tuple[int, float]]]]:
         return {

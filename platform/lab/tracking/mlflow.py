@@ -70,6 +70,7 @@ class MlflowTracker:
         self._database = database.behind(self.uri, self._experiment_id)
         self._claims = Claims(self._client, self._experiment_id, self._pages, self._write, self._known)
         self._seen: dict[str, Seen] = {}
+        self._moment = 0
         self._doubtful: dict[str, dict[tuple[str, int], int]] = {}
         """when values were first written that may have arrived: what a silent server still holds is then
         the same entry when it is sent again"""
@@ -114,7 +115,8 @@ class MlflowTracker:
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         with self._lock:
-            new, now = self._seen_of(run_id).admit(scalars), time.time_ns() // 1_000_000
+            new = self._seen_of(run_id).admit(scalars)
+            self._moment = now = max(time.time_ns() // 1_000_000, self._moment + 1)  # the later one stands
             times = self._doubtful.setdefault(run_id, {})
             metrics = [
                 Metric(s.name, float(s.value), times.setdefault((s.name, s.step), now), s.step) for s in new
@@ -178,7 +180,7 @@ class MlflowTracker:
         for entry in sorted(
             self._client.get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp)
         ):
-            values.setdefault(entry.step, layout.restored(entry.value))
+            values[entry.step] = layout.restored(entry.value)  # the last one stands
         return list(values.items())
 
     def histories(self, run_ids: Collection[str]) -> dict[str, dict[str, list[tuple[int, float]]]]:
@@ -235,7 +237,7 @@ class MlflowTracker:
         if run_id not in self._seen:
             metrics = self._client.get_run(run_id).data.metrics
             self._seen[run_id] = Seen(
-                (name, step) for name in metrics for step, _ in self.history(run_id, name)
+                Scalar(name, step, value) for name in metrics for step, value in self.history(run_id, name)
             )
         return self._seen[run_id]
 

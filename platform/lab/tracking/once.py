@@ -3,12 +3,15 @@ one tag per name."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from lab.tracking.tracker import RunRecord, Scalar, Status
 
 DIRTY = "dirty"
+PACE = "pace/"
+"""how metrics begin that speak of the machine and not of the experiment"""
 PER_ATTEMPT = ("commit", DIRTY, "fingerprint", "mlflow.source.git.commit")
 """tags that say what an attempt at a run was made with"""
 LAPSED = ("reason", "traceback")
@@ -16,22 +19,30 @@ LAPSED = ("reason", "traceback")
 
 
 class Seen:
-    """The (metric, step) pairs of one run that are on record. The first value stands: a step that is trained
-    again after a restart is the same step."""
+    """What is on record of one run. A step that is trained again after a restart mostly has the same value,
+    and nothing is written; where it has another one, on another number of workers, that supersedes what lay
+    beyond the restored step: the weights that are kept come from it. Of its pace the first value stands."""
 
-    def __init__(self, pairs: Iterable[tuple[str, int]] = ()) -> None:
-        self._steps: defaultdict[str, set[int]] = defaultdict(set)
-        for metric, step in pairs:
-            self._steps[metric].add(step)
+    def __init__(self, values: Iterable[Scalar] = ()) -> None:
+        self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self.admit(list(values))
 
     def admit(self, scalars: Sequence[Scalar]) -> list[Scalar]:
-        """Those scalars whose pair is new, in order; they count as seen from now on."""
-        new = []
+        """Those scalars that say something new, one for each metric and step; they count as seen from now
+        on."""
+        new = dict[tuple[str, int], Scalar]()
         for scalar in scalars:
-            if scalar.step not in self._steps[scalar.name]:
-                self._steps[scalar.name].add(scalar.step)
-                new.append(scalar)
-        return new
+            known = self._values[scalar.name]
+            stands = scalar.name.startswith(PACE) or _same(known.get(scalar.step), scalar.value)
+            if scalar.step in known and stands:
+                continue
+            known[scalar.step] = scalar.value
+            new[scalar.name, scalar.step] = scalar
+        return list(new.values())
+
+
+def _same(one: float | None, other: float) -> bool:
+    return one == other or (one is not None and math.isnan(one) and math.isnan(other))
 
 
 def standing(record: RunRecord) -> tuple[bool, float, str]:

@@ -17,9 +17,9 @@ from time import perf_counter
 import torch
 
 from lab.spec import ExperimentSpec
+from lab.tracking.once import PACE
 from lab.train.loop import Stepped
 
-PREFIX = "pace/"
 FORWARD_AND_BACKWARD = 3
 
 
@@ -55,7 +55,7 @@ class Pace:
             "peak_memory_bytes": peak_memory(),
         }
         self._begin()
-        return {PREFIX + name: value for name, value in found.items()}
+        return {PACE + name: value for name, value in found.items()}
 
 
 def peak_memory() -> float:
