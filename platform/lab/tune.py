@@ -163,13 +163,14 @@ class Clerk(tune.Callback):  # type: ignore[misc]
     def _turn(self) -> None:
         if self.stop():
             self.drive.stop()
-        slips = self._proposed() if self.fault is None else []
+        slips, no_more = self._proposed() if self.fault is None else ([], False)
         for outcome in ray.get(self.desk.put.remote(slips)):
             self._told(outcome)
-        if not self._out and not slips and self.drive.propose("") == NO_MORE:
+        if no_more and not self._out:
             self.desk.close.remote()
 
-    def _proposed(self) -> list[Slip]:
+    def _proposed(self) -> tuple[list[Slip], bool]:
+        """What is to be put down, and whether the drive has no more."""
         took = self.drive.tally.seconds[-self.lanes :]
         ahead = self.lanes if took and max(took) < SHORT_SECONDS else 0
         slips = list[Slip]()
@@ -177,10 +178,10 @@ class Clerk(tune.Callback):  # type: ignore[misc]
             name = str(next(self._numbers))
             work = self.drive.propose(name)
             if work is None or work == NO_MORE:
-                break
+                return slips, work == NO_MORE
             slips.append(Slip(name, ray.cloudpickle.dumps(work)))
             self._out[name] = slips[-1]
-        return slips
+        return slips, False
 
     def _told(self, outcome: Outcome) -> None:
         self._idle_crashes = 0

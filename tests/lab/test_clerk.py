@@ -1,0 +1,56 @@
+"""What a drive proposes reaches a lane, in whatever order lanes come back to the desk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from lab import Resources, Settings, cluster
+from lab.desk import CLOSED, Desk, Outcome
+from lab.tracking.memory import MemoryTracker
+from lab.tracking.tracker import Status
+from lab.tune import Clerk
+from tests.lab.sweeping import sweep_of
+from tests.lab.test_drive import Command
+
+LANES = 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    settings = Settings.load({}, tmp_path_factory.mktemp("home"))
+    with cluster.connected(settings, Resources(), groups=False):
+        yield
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["both-at-once", "one-by-one"])
+def test_every_trial_is_handed_out_once_and_the_desk_closes_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """Two lanes that come back in the same turn leave the drive with nothing at work, but not at its end."""
+    command = Command(MemoryTracker(), tmp_path)
+    drive, recorder = command.drive(sweep_of("ablation", cases=5))
+    monkeypatch.setattr(recorder, "sink", lambda run_id: run_id)  # nobody trains here
+    clerk = Clerk(drive, ray.remote(Desk).remote(), LANES, lambda: False, lambda: None)
+    handed_out: list[str] = []
+    held: dict[str, Outcome | None] = {f"lane {number}": None for number in range(LANES)}
+    for turn in range(12):
+        clerk.on_step_begin(turn, [])
+        for lane in list(held) if together else list(held)[turn % LANES :][:1]:
+            slip = ray.get(clerk.desk.fetch.remote(lane, held[lane], 0.0))
+            if slip == CLOSED:
+                del held[lane]
+            elif slip is None:
+                held[lane] = None
+            else:
+                handed_out.append(ray.cloudpickle.loads(slip.work).spec.digest)
+                held[lane] = Outcome(slip.trial, {"outcome": Status.COMPLETE.value})
+    assert clerk.fault is None
+    drive.close()
+    recorder.close()
+    assert sorted(handed_out) == sorted(run.digest for run in command.tracker.runs())
+    assert len(handed_out) == len(set(handed_out)) == 5
+    assert all(run.status is Status.COMPLETE for run in command.tracker.runs())
+    if together:
+        assert not held, "the desk was not closed"
