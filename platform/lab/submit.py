@@ -30,7 +30,8 @@ from lab.parcel import pack
 from lab.settings import Settings
 from lab.tracking.provenance import provenance
 
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # read while Ray is imported
+if "ray" not in sys.modules:  # read while Ray is imported; later it would only mislead what Ray starts
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 from ray.exceptions import AuthenticationError

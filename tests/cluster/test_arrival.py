@@ -109,7 +109,7 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_highest_priority_goes_first_and_of_equals_whoever_came_first(contest) -> None:
-    first = contest("first", 0, 60)
+    first = contest("first", 0, 600)
     others = [contest("low", -5, 0), contest("early", 0, 0), contest("late", 0, 0), contest("urgent", 7, 0)]
     os.kill(first.pid, signal.SIGKILL)  # whatever ends a job gives its place back
     for process in others:
@@ -118,7 +118,7 @@ def test_the_highest_priority_goes_first_and_of_equals_whoever_came_first(contes
 
 
 def test_a_job_killed_while_it_waits_holds_nobody_up(contest) -> None:
-    first = contest("first", 0, 60)
+    first = contest("first", 0, 600)
     waiting = contest("killed", 5, 0)
     last = contest("last", 0, 0)
     waiting.kill()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from lab.errors import TrackingUnreachable
+from lab.errors import RecordError, TrackingUnreachable
 from lab.tracking import recorder as recording
 from lab.tracking.lease import owner_of, this_process
 from lab.tracking.memory import MemoryTracker
@@ -60,7 +60,8 @@ def test_nothing_is_written_into_a_run_that_was_released() -> None:
     assert tracker.history(run.run_id, "train/loss") == [(1, 0.5)]
 
 
-def test_a_recorder_whose_owner_died_writes_nothing_more() -> None:
+def test_a_recorder_whose_owner_died_writes_nothing_more_and_lets_no_checkpoint_be_written() -> None:
+    """A checkpoint beyond what is on record would leave a hole in the curve for ever."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     tracker, owner = MemoryTracker(), owner_of(process.pid)
     run, recorder = begun(tracker, owner), Recorder(lambda: tracker, owner)
@@ -68,7 +69,8 @@ def test_a_recorder_whose_owner_died_writes_nothing_more() -> None:
     process.kill()
     process.wait()
     recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
-    recorder.flush(run.run_id)
+    with pytest.raises(RecordError, match="is gone, for which this run was trained"):
+        recorder.flush(run.run_id)
     recorder.close()
     assert tracker.history(run.run_id, "train/loss") == []
 

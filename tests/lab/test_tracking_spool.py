@@ -112,7 +112,7 @@ def test_what_a_dead_command_left_in_the_spool_is_delivered_by_the_next_before_i
     assert again == run
     recorder.log(run, [Scalar("train/loss", 2, 7.0), Scalar("train/loss", 3, 3.0)])
     recorder.release(run)
-    assert tracker.history(run, "train/loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert tracker.history(run, "train/loss") == [(1, 1.0), (2, 7.0), (3, 3.0)]
     recorder.close()
 
 

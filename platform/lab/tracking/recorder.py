@@ -91,7 +91,13 @@ class Recorder:
 
     def flush(self, run_id: str) -> None:
         """Return when everything about a run is on record, or in the spool. Raises TrackingUnreachable when
-        the record stays away and there is no spool."""
+        the record stays away and there is no spool, and RecordError once the owner is dead: what is measured
+        then is dropped, and no checkpoint may lie beyond the record."""
+        if known_dead(self.owner):
+            raise RecordError(
+                f"{self.owner} is gone, for which this run was trained: the same command continues it from "
+                "its last checkpoint."
+            )
         try:
             self._patience.with_call(lambda: self._write(run_id))
         except TrackingUnreachable:
@@ -128,7 +134,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write everything that is waiting; the thread ends."""
-        for run_id in list(self._waiting):
+        for run_id in [] if known_dead(self.owner) else list(self._waiting):
             self.flush(run_id)
         self._closed = True
         self._wake.set()
