@@ -164,6 +164,7 @@ class Drive:
                 return None
             if run is not None:
                 return self._under_way(trial_id, job, run)
+            self._alone = None
         # What runs may come back for another try, and a search may wait for how it ends.
         later = self._elsewhere or self._starved or self._running
         return None if later and not self.stopped else NO_MORE
@@ -194,7 +195,8 @@ class Drive:
             self._elsewhere.append(job)
             self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
         except TrackingUnreachable:
-            self._ahead.append(job)
+            (self._ahead.append if self._alone is None else self._starved.appendleft)(job)
+            self._alone = None
             raise
         except (RecordError, DataChanged):
             raise
@@ -202,8 +204,6 @@ class Drive:
             self.not_begun[job.title] = str(fault)
             self.tally.failed += 1
             self.say(f"{job.title}: cannot be begun: {fault} · {self.tally.line()}")
-        if self._alone is job:
-            self._alone = None
         return None
 
     def _under_way(self, trial_id: str, job: Job, run: RunRecord) -> Work:

@@ -40,9 +40,12 @@ class WithinBudget:
                 return job
         while not (self.in_order and self.put_off):
             new = self.agenda.next()
-            if new is None or self._affordable(new):
+            if new is None:
+                return None
+            self.put_off.append(new)  # an agenda gives it once, and the record may not answer now
+            if self._affordable(new):
+                self.put_off.remove(new)
                 return new
-            self.put_off.append(new)
         return None
 
     def settle(self, job: Job, run: RunRecord) -> None:

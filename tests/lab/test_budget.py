@@ -9,11 +9,11 @@ import pytest
 from lab import Ablation, Case, Resources
 from lab.agenda import AblationAgenda
 from lab.budget import Budget, Purse
-from lab.errors import SpecError
+from lab.errors import SpecError, TrackingUnreachable
 from lab.forecast import Range
 from lab.spec import ExperimentSpec
 from lab.tracking.memory import MemoryTracker
-from lab.tracking.tracker import Status
+from lab.tracking.tracker import RunRecord, Status
 from lab.within import WithinBudget
 from tests.lab.toy import ToyModel, toy_spec
 
@@ -146,3 +146,18 @@ def test_what_could_not_be_afforded_is_begun_when_others_took_less_than_they_mig
     within.settle(second, run)
     assert within.next() is None
     assert [job.label for job in within.put_off] == ["3"]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_job_is_not_lost_where_the_record_does_not_say_whether_it_is_done(
+    in_order: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(digests: object) -> dict[str, RunRecord]:
+        raise TrackingUnreachable("away")
+
+    within = agenda(purse("4h", Clock(), {2: 1, 9: 1, 3: 1}), in_order=in_order)
+    with monkeypatch.context() as patch:
+        patch.setattr(within.tracker, "find", away)
+        with pytest.raises(TrackingUnreachable):
+            within.next()
+    assert [(job := within.next()) and job.label for _ in range(4)] == ["2", "9", "3", None]

@@ -118,6 +118,40 @@ def test_what_is_short_of_memory_alone_too_is_infeasible_and_the_sweep_goes_on(
     assert drive.tally.failed == 2
 
 
+def test_what_was_to_be_tried_alone_is_handed_out_when_a_record_that_was_away_is_back(
+    tracker: Away, tmp_path: Path
+) -> None:
+    drive = driving(tracker, tmp_path, ablation(1))
+    hungry = work_of(drive, "1").spec
+    drive.finish("1", Status.FAILED, "the memory is not enough.", starved=True)
+    tracker.away = True
+    assert drive.propose("2") is None
+    assert drive.propose("2") is None, "there is more"
+    tracker.away = False
+    assert work_of(drive, "2").spec == hungry
+    assert drive.propose("beside") is None
+    drive.finish("2", Status.FAILED, "the memory is not enough.", starved=True)
+    assert drive.propose("no more") == NO_MORE
+    assert tracker.runs()[0].tags[INFEASIBLE] == "true"
+
+
+def test_what_was_to_be_tried_alone_and_was_made_by_another_meanwhile_holds_up_nobody(
+    tracker: Away, tmp_path: Path
+) -> None:
+    drive = driving(tracker, tmp_path, ablation(3))
+    for trial in ("1", "2", "3"):
+        work_of(drive, trial)
+    for trial in ("1", "2", "3"):
+        drive.finish(trial, Status.FAILED, "the memory is not enough.", starved=True)
+    first, second, third = tracker.runs()
+    tracker.end(first.run_id, Status.COMPLETE)
+    assert work_of(drive, "4").spec.digest == second.digest
+    tracker.end(third.run_id, Status.COMPLETE)
+    drive.finish("4", Status.COMPLETE, "")
+    assert drive.propose("no more") == NO_MORE
+    assert (drive.tally.complete, drive.tally.settled) == (3, 3)
+
+
 def test_a_job_that_cannot_be_begun_is_told_and_passed_over(tracker: Away, tmp_path: Path) -> None:
     missing = toy_spec(data=ToyData(fault="missing"))
     sweep = Ablation("toys", "laptop", (Case("none", missing), Case("good", toy_spec())), seeds=(0,))
