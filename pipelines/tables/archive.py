@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import distributions
@@ -36,6 +38,11 @@ from pipelines.tables.snapshot import Witness
 MANIFEST = "manifest.json"
 LARGEST = 2**31
 """bytes that all of it may have unpacked; more is not one of ours"""
+UNREADABLE = (
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, UnicodeDecodeError, RuntimeError,
+    NotImplementedError,
+)  # fmt: skip
+"""what reading a zip raises where it is none, is damaged or is locked"""
 _MEMBER = re.compile(r"(?:(?:tables|specs|chains)/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -88,7 +95,7 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = dict(_read(archive))
-        except (OSError, zipfile.BadZipFile, UnicodeDecodeError, RuntimeError, NotImplementedError) as fault:
+        except UNREADABLE as fault:
             raise RecordError(f"{path} cannot be read as an archive of `lab pack` ({fault}).") from None
         if FILE not in members or MANIFEST not in members:
             raise RecordError(f"{path} is no archive of `lab pack`: it has no {FILE} or no {MANIFEST}.")

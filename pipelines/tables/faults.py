@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.errors import RecordError
@@ -155,9 +155,12 @@ def unchained(tables: Sequence[ResultsTable], tracker: Tracker) -> tuple[list[Fa
         text = tracker.text(run_id, CHAIN)
         if text is None:
             without.append(run_id)
+            if TAG in run.tags:
+                why = f"run {run_id} (seed {run.seed}) was closed with a chain, and has none to be read now"
+                faults += [Fault(place, why) for place, _ in cells]
         for metric, why in (
             *_inner(run, curves.get(run_id, {})),
-            *_against(run, curves.get(run_id, {}), text),
+            *_against(run, curves.get(run_id, {}), text, {metric for _, metric in cells}),
         ):
             concerned = [place for place, read in cells if read == metric] or [place for place, _ in cells]
             faults += [Fault(place, f"run {run_id} (seed {run.seed}) {why}") for place in concerned]
@@ -178,8 +181,10 @@ def _inner(run: RunRecord, curves: Mapping[str, list[tuple[int, float]]]) -> Com
             yield name, f"has {name} {value!r} where tables read it, and {last!r} at the end of its curve"
 
 
-def _against(run: RunRecord, curves: Mapping[str, list[tuple[int, float]]], text: str | None) -> Complaints:
-    """Where the record is not what the chain holds."""
+def _against(
+    run: RunRecord, curves: Mapping[str, list[tuple[int, float]]], text: str | None, read: Collection[str]
+) -> Complaints:
+    """Where the record is not what the chain holds, and what of a metric that is read it does not hold."""
     if text is None:
         return
     try:
@@ -191,7 +196,13 @@ def _against(run: RunRecord, curves: Mapping[str, list[tuple[int, float]]], text
         yield "", "has a chain that is not the one it was closed with"
     recorded = {(name, step): value for name, curve in curves.items() for step, value in curve}
     again = "" if run.attempts == 1 else " (a restart on other hardware may leave that too)"
-    for (name, step), value in chain.measured().items():
+    measured = chain.measured()
+    for (name, step), value in measured.items():
         held = recorded.get((name, step))
         if repr(held) != repr(value):
             yield name, f"has {name} {held!r} at step {step} on record, it was measured as {value!r}{again}"
+    names = {name for name, _ in measured} | set(read)
+    since = min((step for _, step in measured), default=0)  # a run may be older than its chain
+    for (name, step), held in recorded.items():
+        if name in names and step >= since and (name, step) not in measured:
+            yield name, f"has {name} {held!r} at step {step} on record, where its chain has nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -55,12 +56,9 @@ class BestOnValidation:
     caveat: str = ""
 
     def choose(self, record: RunRecord, metric: str, history: History) -> Choice | None:
-        guide = history(_on_split(metric, "validation"))
-        if not guide:
-            return None
-        step = _peak(guide).step
-        value = dict(history(metric)).get(step) if step is not None else None
-        return None if value is None else Choice(value, step)
+        peak = _peak(history(_on_split(metric, "validation")))
+        value = dict(history(metric)).get(peak.step) if peak and peak.step is not None else None
+        return None if peak is None or value is None else Choice(value, peak.step)
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,17 @@ class BestOnTest:
     caveat: str = "selected on the test split, as the paper does for ModelNet40: biased upwards"
 
     def choose(self, record: RunRecord, metric: str, history: History) -> Choice | None:
-        curve = history(_on_split(metric, "test"))
-        return _peak(curve) if curve else None
+        return _peak(history(_on_split(metric, "test")))
 
 
 def _on_split(metric: str, split: str) -> str:
     return f"{split}/{metric.partition('/')[2]}"
 
 
-def _peak(curve: Curve) -> Choice:
-    step, value = max(curve, key=lambda point: (point[1], -point[0]))
-    return Choice(value, step)
+def _peak(curve: Curve) -> Choice | None:
+    """None where there is no number; nothing is above or below what is none."""
+    numbers = [(value, -step) for step, value in curve if not math.isnan(value)]
+    if not numbers:
+        return None
+    value, step = max(numbers)
+    return Choice(value, -step)

@@ -7,7 +7,7 @@ leaves the others, and the cell that rests on it is named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -53,10 +53,14 @@ def verify_folder(folder: Path, tracker: Tracker, sweeps: Mapping[str, Sweep]) -
         return path.read_bytes().decode(errors="replace") if path.is_file() else None
 
     faults, without = unchained(now, tracker)
-    found = [*outdated(then, now), *rewritten(then, snapshot, tracker), *faults]
-    return Verification(
-        _cells(then), (*found, *altered(texts(colophon, then, sweeps), read, then)), tuple(without)
-    )
+    expected = texts(colophon, then, sweeps)
+    found = [
+        *outdated(then, now),
+        *rewritten(then, snapshot, tracker),
+        *faults,
+        *_unknown(colophon, expected),
+    ]
+    return Verification(_cells(then), (*found, *altered(expected, read, then)), tuple(without))
 
 
 def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verification:
@@ -65,8 +69,9 @@ def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verificatio
     tables = assemble(archive.colophon.names, snapshot, sweeps)
     damaged = [Fault(None, why) for why in archive.damage()]
     faults, without = unchained(tables, snapshot)
-    edited = altered(texts(archive.colophon, tables, sweeps), archive.table, tables)
-    return Verification(_cells(tables), (*damaged, *faults, *edited), tuple(without))
+    expected = texts(archive.colophon, tables, sweeps)
+    odd = [*damaged, *_unknown(archive.colophon, expected), *faults]
+    return Verification(_cells(tables), (*odd, *altered(expected, archive.table, tables)), tuple(without))
 
 
 def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[str, Sweep]) -> Texts:
@@ -81,6 +86,14 @@ def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[st
         if file in of:
             expected[file] = (made.names, made.form, of[file][1])
     return expected
+
+
+def _unknown(colophon: Colophon, expected: Texts) -> Iterator[Fault]:
+    """The files of a colophon that its exhibits and formats do not make, so that nothing can be compared."""
+    for file in sorted(colophon.files.keys() - expected.keys()):
+        made = colophon.files[file]
+        of = ", ".join(made.names) or "no exhibit"
+        yield Fault(None, f"{file} is said to be {of} as {made.form}, which would not be called so")
 
 
 def _cells(tables: Sequence[ResultsTable]) -> int:

@@ -262,3 +262,15 @@ def test_counted_cells_need_no_run(laboratory) -> None:
     assert isinstance(cell, Counted)
     assert cell.at_paper_scale == 44_912_254
     assert cell.value == laboratory.sweep("table6").case(CASE).spec.model.parameters()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_what_is_no_number_is_never_the_best(split: str) -> None:
+    curves = {f"{split}/top1": [(1, float("nan")), (2, 0.7), (3, 0.6)]}
+    curves.setdefault("test/top1", [(1, 0.9), (2, 0.8), (3, 0.5)])
+    record = RunRecord("r", "d", "n", Status.COMPLETE, 0, "", {})
+    rule = BestOnValidation() if split == "validation" else BestOnTest()
+    choice = rule.choose(record, "test/top1", lambda metric: curves[metric])
+    assert choice == ((0.8, 2) if split == "validation" else (0.7, 2))
+    nowhere = rule.choose(record, "test/top1", lambda metric: [(1, float("nan"))])
+    assert nowhere is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -101,6 +102,39 @@ def test_an_altered_metric_is_found_without_any_table_by_the_chain(made) -> None
     found = [str(f) for f in verify_record(["table6"], laboratory.tracker, {"table6": sweep}).faults]
     assert cells(found) == {"table6 / 8 at start / top1"}
     assert any("test/top1 0.99 at step 2 on record, it was measured as 0.63" in fault for fault in found)
+
+
+def test_a_value_added_after_the_end_is_found_without_any_table_by_the_chain(made) -> None:
+    laboratory, sweep, _ = made
+    (run,) = laboratory.tracker.find([sweep.case("8 at start").with_seed(2).digest]).values()
+    laboratory.tracker._client.log_metric(run.run_id, "test/top1", 0.99, step=3)
+    found = [str(f) for f in verify_record(["table6"], laboratory.tracker, {"table6": sweep}).faults]
+    assert cells(found) == {"table6 / 8 at start / top1"}
+    assert any("has test/top1 0.99 at step 3 on record, where its chain has nothing" in f for f in found)
+
+
+def test_a_chain_that_was_taken_away_from_a_run_that_had_one_is_missed(made, monkeypatch) -> None:
+    laboratory, sweep, _ = made
+    (run,) = laboratory.tracker.find([sweep.case("8 at start").with_seed(2).digest]).values()
+    kept = laboratory.tracker.text
+    monkeypatch.setattr(
+        laboratory.tracker, "text", lambda run_id, file: None if run_id == run.run_id else kept(run_id, file)
+    )
+    found = verify_record(["table6"], laboratory.tracker, {"table6": sweep})
+    assert found.without_chain == (run.run_id,)
+    assert cells([str(f) for f in found.faults]) == {"table6 / 8 at start / top1"}
+
+
+@pytest.mark.parametrize("entry", ['["csv", ["table6"]]', '["md", []]'])
+def test_a_colophon_that_calls_a_file_something_else_does_not_hide_it(made, entry: str) -> None:
+    _, _, home = made
+    colophon = home / "out" / FILE
+    said = json.loads(colophon.read_text())
+    said["files"]["table6.md"] = json.loads(entry)
+    colophon.write_text(json.dumps(said))
+    table = home / "out" / "table6.md"
+    table.write_text(table.read_text().replace("92.5 ±", "95.2 ±"))
+    assert any("table6.md is said to be" in fault for fault in faults(made))
 
 
 def test_an_altered_metric_that_no_cell_reads_names_the_cell_of_its_run(made) -> None:
@@ -273,3 +307,14 @@ def test_what_is_no_archive_is_told_in_one_line(tmp_path) -> None:
     (tmp_path / "a.zip").write_text("hello")
     with pytest.raises(RecordError, match="cannot be read as an archive of `lab pack`"):
         Archive.open(tmp_path / "a.zip")
+
+
+def test_an_archive_with_damaged_bytes_is_told_in_one_line(archive) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        item = opened.getinfo(FILE)
+    data = bytearray(archive.read_bytes())
+    start = item.header_offset + 30 + len(FILE)
+    data[start : start + 20] = b"\xff" * 20
+    archive.write_bytes(data)
+    with pytest.raises(RecordError, match="cannot be read as an archive of `lab pack`"):
+        Archive.open(archive)
