@@ -191,9 +191,7 @@ class Drive:
         except RunTaken as fault:
             if job.spec.digest not in self._told:
                 self.say(f"{job.title} waits: {fault}")
-            self._told.add(job.spec.digest)
-            self._elsewhere.append(job)
-            self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
+            self._another_look(job)
         except TrackingUnreachable:
             (self._ahead.append if self._alone is None else self._starved.appendleft)(job)
             self._alone = None
@@ -246,8 +244,12 @@ class Drive:
 
     def _close_parent(self) -> None:
         if self._recorder is not None:
-            with suppress(RecordError):  # the parent is closed even if the recorder is gone
+            try:
                 self._recorder.release(self.parent.run_id)
+            except RunTaken:
+                return
+            except RecordError:  # the parent is closed even if the recorder is gone
+                pass
         if self.tally.best_run:
             self.tracker.tag(self.parent.run_id, {"best": self.tally.best_run})
         # What failed in a search is a result; in an ablation it is a gap.
@@ -306,6 +308,11 @@ class Drive:
             self.recorder.release(run.run_id)
         except TrackingUnreachable:
             raise
+        except RunTaken as fault:  # not ours to close any more; another look at it tells what became of it
+            self.say(f"{job.title}: {fault}")
+            self._another_look(job)
+            self._alone = None if self._alone is job else self._alone
+            return
         except RecordError as fault:  # what it had measured last may be lost: it is measured again
             if not self._closed:
                 raise
@@ -355,6 +362,7 @@ class Drive:
             return False
         self._enlist(run, job.label)
         self._settle(job, run, None)
+        self._ahead += self._twins.pop(run.digest, [])
         return True
 
     def _enlist(self, run: RunRecord, label: str) -> None:
@@ -372,6 +380,11 @@ class Drive:
             require_same_data(run, job.spec, self.settings)
             self.recorder.hold(run.run_id)
         return run
+
+    def _another_look(self, job: Job) -> None:
+        self._told.add(job.spec.digest)
+        self._elsewhere.append(job)
+        self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
 
     def _returned(self) -> Job | None:
         """A job that another process had, for another look at whether it still has it."""

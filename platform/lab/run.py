@@ -11,7 +11,7 @@ from functools import partial
 from lab.agenda import AblationAgenda, Agenda
 from lab.budget import Purse, spent_all
 from lab.drive import Drive, Say
-from lab.errors import Interrupted, RecordError, RunError, TrackingUnreachable
+from lab.errors import Interrupted, RecordError, RunError, RunTaken, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.resources import Resources
 from lab.search.agenda import SearchAgenda
@@ -147,12 +147,14 @@ def _prepare(resources: Resources, settings: Settings, tracker: Tracker) -> None
 @contextmanager
 def _closed_as(tracker: Tracker, run: RunRecord, patience: float) -> Iterator[None]:
     """Close a run as what the block ends with. A run whose record stays away is not failed: its lease lapses
-    with this process, and the same command continues it."""
+    with this process, and the same command continues it. Nor is one closed that another process has."""
     waiting = patient(tracker, patience)
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as stop:
         waiting.end(run.run_id, Status.STOPPED, reason=str(stop) or "given up")
+        raise
+    except RunTaken:
         raise
     except TrackingUnreachable as fault:
         with suppress(RecordError):  # it may be back

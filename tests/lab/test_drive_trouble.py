@@ -11,7 +11,8 @@ import pytest
 from lab import Ablation, Case, Resources, Settings
 from lab.agenda import AblationAgenda
 from lab.drive import INFEASIBLE, NO_MORE, Drive
-from lab.errors import TrackingUnreachable
+from lab.errors import RunTaken, TrackingUnreachable
+from lab.run import _closed_as
 from lab.spec import ExperimentSpec
 from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
@@ -199,3 +200,45 @@ def test_a_record_that_stays_away_ends_the_sweep_only_when_nothing_trains_any_mo
     tracker.away = False
     (left,) = tracker.runs()
     assert left.status is Status.RUNNING, "its lease lapses with this process"
+
+
+def test_a_run_that_was_closed_by_another_while_it_trained_is_not_complete_but_continued(
+    tracker: Away, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever could see no sign of life took it for dead; what was measured since then is not on record."""
+    monkeypatch.setattr("lab.drive.TAKEN_LOOK_SECONDS", 0.0)
+    drive = driving(tracker, tmp_path, ablation(1))
+    spec = work_of(drive, "1").spec
+    tracker.end(tracker.runs()[0].run_id, Status.STOPPED, reason="its process is gone")
+    assert isinstance(drive.recorder, Recorder)
+    drive.recorder._beat()
+    drive.finish("1", Status.COMPLETE, "")
+    assert tracker.find([spec.digest])[spec.digest].status is Status.STOPPED
+    assert drive.tally.settled == 0
+    again = work_of(drive, "2")
+    assert again.spec == spec
+    assert run(again, lambda values: None)["outcome"] == "complete"
+    drive.finish("2", Status.COMPLETE, "")
+    assert drive.propose("3") == NO_MORE
+    done = tracker.find([spec.digest])[spec.digest]
+    assert (done.status, done.attempts) == (Status.COMPLETE, 2)
+
+
+def test_a_twin_of_a_job_that_was_done_elsewhere_in_the_end_is_settled_too(
+    tracker: Away, tmp_path: Path
+) -> None:
+    sweep = Ablation("toys", "laptop", (Case("one", toy_spec()), Case("same", toy_spec())), seeds=(0,))
+    drive = driving(tracker, tmp_path, sweep)
+    spec = work_of(drive, "1").spec
+    assert drive.propose("2") is None
+    drive.finish("1", Status.FAILED, "the memory is not enough.", starved=True)
+    tracker.end(tracker.find([spec.digest])[spec.digest].run_id, Status.COMPLETE)
+    assert drive.propose("2") == NO_MORE
+    assert (drive.tally.complete, drive.tally.settled) == (2, 2)
+
+
+def test_one_run_that_another_process_has_by_now_is_left_to_it(tracker: Away) -> None:
+    begun = tracker.begin(toy_spec(), name="toy", owner="another:2:2", tags={})
+    with pytest.raises(RunTaken), _closed_as(tracker, begun, 0.0):
+        raise RunTaken("taken over")
+    assert tracker.runs()[0].status is Status.RUNNING

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,6 +45,14 @@ def test_a_later_process_with_the_same_pid_is_another_owner() -> None:
 
 def test_nothing_is_known_of_processes_elsewhere() -> None:
     assert not known_dead("elsewhere:1:1")
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="no namespaces")
+def test_another_host_of_the_same_name_is_elsewhere() -> None:
+    """Every host's first pid namespace has the same number; no two boots have."""
+    space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+    assert not known_dead(f"{socket.gethostname()}~{space}:1:1")
+    assert not known_dead(f"{socket.gethostname()}~{space}-01234567:1:1")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
-from lab.errors import RecordError, TrackingUnreachable
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.tracking import recorder as recording
 from lab.tracking.lease import owner_of, this_process
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.recorder import Recorder, RunSink
+from lab.tracking.spool import Spool
 from lab.tracking.tracker import LEASE_SECONDS, RunRecord, Scalar, Status
 from tests.lab.toy import toy_spec
 
@@ -90,6 +92,61 @@ def test_leases_are_renewed_and_a_lost_run_is_let_go(monkeypatch: pytest.MonkeyP
     recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
     recorder.close()
     assert tracker.history(run.run_id, "train/loss") == []
+
+
+def test_what_is_measured_in_a_lost_run_is_neither_flushed_nor_released_in_silence() -> None:
+    """Training would go on beside the one who has it now, and close it as complete with a hole in it."""
+    tracker, me = MemoryTracker(), this_process()
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
+    recorder.hold(run.run_id)
+    tracker.end(run.run_id, Status.STOPPED, reason="somebody elsewhere took it for dead")
+    recorder._beat()
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    for call in (recorder.flush, recorder.release):
+        with pytest.raises(RunTaken, match="goes on from its last checkpoint"):
+            call(run.run_id)
+    with pytest.raises(RunTaken):
+        recorder.keep(run.run_id, "chain.json", "{}", {})
+    begun(tracker, me)
+    recorder.hold(run.run_id)
+    recorder.log(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    recorder.release(run.run_id)
+    assert tracker.history(run.run_id, "train/loss") == [(1, 0.5)]
+    recorder.close()
+
+
+def test_what_an_earlier_attempt_left_is_delivered_though_nobody_could_look_for_it_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(run_id: str) -> bool:
+        raise RecordError("the store does not answer")
+
+    tracker, me, spool = MemoryTracker(), this_process(), Spool(str(tmp_path))
+    run, recorder = begun(tracker, me), Recorder(lambda: tracker, me, spool=spool)
+    spool.add(run.run_id, [Scalar("train/loss", 1, 0.5)])
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "holds", silent)
+        recorder.hold(run.run_id)
+    recorder.release(run.run_id)
+    assert tracker.history(run.run_id, "train/loss") == [(1, 0.5)]
+    recorder.close()
+
+
+def test_a_full_disk_does_not_end_the_renewal_of_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(recording, "BEAT_SECONDS", 0.0)
+    tracker, me, calls = MemoryTracker(), this_process(), list[str]()
+
+    def beat(run_ids: object, owner: str) -> set[str]:
+        calls.append(owner)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        return set()
+
+    monkeypatch.setattr(tracker, "beat", beat)
+    recorder = Recorder(lambda: tracker, me)
+    assert until(lambda: len(calls) > 2)
+    recorder.close()
 
 
 class Away(MemoryTracker):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import TrackingUnreachable
+from lab.errors import RunTaken, TrackingUnreachable
 from lab.tracking import recorder as recording
 from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
@@ -125,6 +125,7 @@ def test_a_run_that_somebody_else_took_meanwhile_gets_nothing_from_the_spool(tmp
     tracker._leases.clear()
     tracker.begin(toy_spec(), name="toy", owner="elsewhere:1:1", tags={})
     tracker.away = False
-    recorder.release(run)
+    with pytest.raises(RunTaken):
+        recorder.release(run)
     assert tracker.history(run, "train/loss") == []
     recorder.close()

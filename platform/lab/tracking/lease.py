@@ -26,12 +26,13 @@ def owner_of(pid: int) -> str:
 @cache
 def here() -> str:
     """Where pids mean the same as in this process: the host, and on Linux `~` the pid namespace (a
-    container's)."""
+    container's) and the boot, since hosts may be called alike and their first namespaces always are."""
     try:
         space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().partition("-")[0]
     except OSError:
         return socket.gethostname()
-    return f"{socket.gethostname()}~{space}"
+    return f"{socket.gethostname()}~{space}-{boot}"
 
 
 def known_dead(owner: str) -> bool:

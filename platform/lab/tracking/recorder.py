@@ -11,10 +11,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.errors import RecordError, TrackingUnreachable
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.settings import PATIENCE_SECONDS
 from lab.tracking.lease import known_dead
 from lab.tracking.patience import Patience
@@ -53,6 +54,8 @@ class Recorder:
         self._connect = connect
         self._connected: Tracker | None = None
         self._held: set[str] = set()
+        self._lost: set[str] = set()
+        """what another process holds now, or has closed, since nothing was heard of us for too long"""
         self._waiting: defaultdict[str, list[Scalar]] = defaultdict(list)
         self._spooled: set[str] = set()
         self._files: dict[str, dict[str, Keepsake]] = defaultdict(dict)
@@ -69,16 +72,19 @@ class Recorder:
         in the spool is delivered first."""
         with self._writing_lock:
             self._held.add(run_id)
-            if self._spool is not None and self._spool.holds(run_id):
+            self._lost.discard(run_id)
+            if self._left_in_spool(run_id):
                 self._spooled.add(run_id)
 
     def release(self, run_id: str) -> None:
         """Write what is waiting for a run, and nothing more after it. Raises TrackingUnreachable, with the
-        run still held, while not everything can be on record; not waiting any longer than for one try."""
+        run still held, while not everything can be on record, not waiting any longer than for one try; and
+        RunTaken where it was not ours to the end."""
         self._write(run_id)
         with self._writing_lock:
             self._held.discard(run_id)
             self._latest.pop(run_id, None)
+            self._require_ours(run_id)
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         """Take scalars; they are on record after `flush`, or some `WRITE_SECONDS` later."""
@@ -91,8 +97,9 @@ class Recorder:
 
     def flush(self, run_id: str) -> None:
         """Return when everything about a run is on record, or in the spool. Raises TrackingUnreachable when
-        the record stays away and there is no spool, and RecordError once the owner is dead: what is measured
-        then is dropped, and no checkpoint may lie beyond the record."""
+        the record stays away and there is no spool, RecordError once the owner is dead, and RunTaken once the
+        run is not ours any more: what is measured then is dropped, and no checkpoint may lie beyond the
+        record."""
         if known_dead(self.owner):
             raise RecordError(
                 f"{self.owner} is gone, for which this run was trained: the same command continues it from "
@@ -104,6 +111,7 @@ class Recorder:
             if self._spool is None:
                 raise
             self._put_aside(run_id)
+        self._require_ours(run_id)
 
     def keep(self, run_id: str, file: str, text: str, tags: Mapping[str, str]) -> None:
         """Put a text file and tags with a run, in place of what had their names: at once, or with what is in
@@ -116,6 +124,7 @@ class Recorder:
             if self._spool is None:
                 raise
             self._put_aside(run_id)
+        self._require_ours(run_id)
 
     def request_stop(self) -> None:
         """Ask everybody who trains to stop at the next step."""
@@ -135,10 +144,25 @@ class Recorder:
     def close(self) -> None:
         """Write everything that is waiting; the thread ends."""
         for run_id in [] if known_dead(self.owner) else list(self._waiting):
-            self.flush(run_id)
+            with suppress(RunTaken):
+                self.flush(run_id)
         self._closed = True
         self._wake.set()
         self._thread.join()
+
+    def _require_ours(self, run_id: str) -> None:
+        if run_id in self._lost:
+            raise RunTaken(
+                f"run {run_id} was closed or taken over by another process while nothing was heard of this "
+                "one: it goes on from its last checkpoint."
+            )
+
+    def _left_in_spool(self, run_id: str) -> bool:
+        """Whether anything waits there, or cannot be said not to."""
+        try:
+            return self._spool is not None and self._spool.holds(run_id)
+        except RecordError:
+            return True
 
     @property
     def _tracker(self) -> Tracker:
@@ -157,7 +181,7 @@ class Recorder:
                 for run_id in {*self._waiting, *self._spooled}:
                     self._write(run_id)
                 pause = WRITE_SECONDS
-            except RecordError as fault:
+            except Exception as fault:  # a full disk, a store of files: leases are to be renewed all the same
                 log.warning("%s What is waiting to be written is kept.", fault)
                 for run_id in [run_id for run_id, s in self._waiting.items() if len(s) > WAITING_SCALARS]:
                     self._put_aside(run_id)
@@ -235,6 +259,7 @@ class Recorder:
             if not known_dead(self.owner):
                 lost = self._tracker.beat(self._held, self.owner)
                 self._held -= lost
+                self._lost |= lost
                 for run_id in lost:
                     log.warning(
                         "run %s is held by another process now; nothing more is written to it.", run_id
