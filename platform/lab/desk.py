@@ -57,6 +57,14 @@ class Desk:
             self._closed = True
             self._changed.notify_all()
 
+    def withdraw(self) -> list[str]:
+        """Close, and take back what nobody has fetched: which trials those are."""
+        with self._changed:
+            left = [slip.trial for slip in self._waiting]
+            self._waiting.clear()
+            self.close()
+            return left
+
     def fetch(
         self, lane: str, outcome: Outcome | None = None, patience: float = FETCH_SECONDS
     ) -> Slip | Literal["closed"] | None:

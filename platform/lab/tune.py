@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -47,7 +47,9 @@ SHORT_SECONDS = 2.0
 def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] = lambda: None) -> None:
     """Let Tune run what a drive proposes, until it proposes no more. watch: called several times a second."""
     if isinstance(drive.sweep, Search) and drive.sweep.pruning is not None:
-        _fit(drive, trial, [_Outcomes(drive, stop, watch)], search_alg=_Proposals(drive), num_samples=-1)
+        _fit(
+            drive, trial, [_Outcomes(drive, stop, watch)], search_alg=_Proposals(drive, stop), num_samples=-1
+        )
         return
     lanes = max(1, min(drive.tally.concurrent, drive.tally.total - drive.tally.settled))
     desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=lanes + 8, scheduling_strategy=cluster.here())
@@ -56,8 +58,7 @@ def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] 
         _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], _Broken(clerk), num_samples=lanes)
     finally:
         ray.kill(clerk.desk)
-    if clerk.fault is not None:
-        raise clerk.fault
+    clerk.require_end()
 
 
 def _fit(
@@ -128,8 +129,26 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         """why nothing more was begun; those that were at work have come to an end"""
         self.broken = False
         """whether the desk is gone, and with it what the lanes had to say"""
+        self._ended = False
+        """whether the drive said that there is no more, and all that was put down has come back"""
         self._numbers, self._out = count(), dict[str, Slip]()
         self._crashes, self._idle_crashes = dict[str, int](), 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing that a lane could still do would be heard, or be of use."""
+        return self.broken or (self.fault is not None and not self._out)
+
+    def require_end(self) -> None:
+        """Raise what went wrong, also where Tune has given up every lane before all was done: it does so with
+        one whose process cannot even be started."""
+        if self.fault is not None:
+            raise self.fault
+        if not self._ended and not self.drive.stopped:
+            raise RunError(
+                "no process that could train was left, for none could be started: look into Ray's logs, and "
+                "repeat the command."
+            )
 
     def __getstate__(self) -> dict[str, Any]:  # a Tuner writes itself down when it is made
         return {}
@@ -158,7 +177,9 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         except Exception as fault:
             self.fault = self.fault or fault
             self.drive.stop()
-            self.desk.close.remote()
+            with suppress(ray.exceptions.RayActorError):  # the next turn meets it
+                for trial in ray.get(self.desk.withdraw.remote()):
+                    self._out.pop(trial, None)
 
     def _turn(self) -> None:
         if self.stop():
@@ -167,6 +188,7 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         for outcome in ray.get(self.desk.put.remote(slips)):
             self._told(outcome)
         if no_more and not self._out:
+            self._ended = True
             self.desk.close.remote()
 
     def _proposed(self) -> tuple[list[Slip], bool]:
@@ -208,6 +230,8 @@ class Clerk(tune.Callback):  # type: ignore[misc]
             self.drive.finish(lost, Status.FAILED, reason, starved=starved)
         elif self._crashes[lost] > CRASHES:
             self.drive.finish(lost, Status.FAILED, f"its process died {CRASHES + 1} times: {reason}")
+        elif self.fault is not None:  # the desk is closed
+            self.drive.finish(lost, Status.STOPPED, reason)
         else:
             ray.get(self.desk.put.remote([self._out[lost]]))
             return
@@ -215,7 +239,8 @@ class Clerk(tune.Callback):  # type: ignore[misc]
 
 
 class _Broken(tune.Stopper):  # type: ignore[misc]
-    """Ends everything at once when the desk is gone: nobody would hear what the lanes have done."""
+    """Ends everything at once when the desk is gone: nobody would hear what the lanes have done. And when
+    lanes die for ever that have nothing to do, since none of them would come to hear that the desk closed."""
 
     def __init__(self, clerk: Clerk) -> None:
         self._clerk = clerk
@@ -227,7 +252,7 @@ class _Broken(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._clerk.broken
+        return self._clerk.hopeless
 
 
 def _reason(trial: Any) -> str:
@@ -260,14 +285,16 @@ def _scheduler(sweep: Sweep) -> Any:
 class _Proposals(Searcher):  # type: ignore[misc]
     """Tune's way to ask a drive. Nothing of it is saved: the record is what a sweep is continued from."""
 
-    def __init__(self, drive: Drive) -> None:
+    def __init__(self, drive: Drive, stop: Callable[[], bool]) -> None:
         super().__init__()
-        self._drive = drive
+        self._drive, self._stop = drive, stop
 
     def __getstate__(self) -> dict[str, Any]:  # a Tuner writes itself down when it is made
         return {}
 
     def suggest(self, trial_id: str) -> Any:
+        if self._stop():  # while nothing is at work Tune asks, and asks nobody else, for ten minutes
+            self._drive.stop()
         work = self._drive.propose(trial_id)
         if work == NO_MORE:
             return Searcher.FINISHED

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.tune.search import Searcher
 
 from lab import Resources, Settings, cluster
 from lab.desk import CLOSED, Desk, Outcome
+from lab.errors import RunError
 from lab.tracking.memory import MemoryTracker
+from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import Status
-from lab.tune import Clerk
+from lab.tune import IDLE_CRASHES, Clerk, _Broken, _Proposals
 from tests.lab.sweeping import sweep_of
 from tests.lab.test_drive import Command
 
@@ -54,3 +57,57 @@ def test_every_trial_is_handed_out_once_and_the_desk_closes_after_the_last(
     assert all(run.status is Status.COMPLETE for run in command.tracker.runs())
     if together:
         assert not held, "the desk was not closed"
+
+
+def clerk_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Clerk, Recorder]:
+    drive, recorder = Command(MemoryTracker(), folder).drive(sweep_of("ablation", cases=3))
+    monkeypatch.setattr(recorder, "sink", lambda run_id: run_id)
+    return Clerk(drive, ray.remote(Desk).remote(), LANES, lambda: False, lambda: None), recorder
+
+
+class Lane:
+    """As Tune tells of one."""
+
+    trial_id = "lane"
+
+    def get_error(self) -> str:
+        return "No module named 'lab'"
+
+
+def test_lanes_that_die_before_they_come_to_the_desk_do_not_do_so_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune starts them again without end, and they never hear that the desk is closed."""
+    clerk, recorder = clerk_of(tmp_path, monkeypatch)
+    stopper = _Broken(clerk)
+    clerk.on_step_begin(0, [])
+    for turn in range(IDLE_CRASHES + 1):
+        assert not stopper.stop_all()
+        clerk.on_trial_recover(turn, [], Lane())
+    assert stopper.stop_all()
+    with pytest.raises(RunError, match="keep dying, the last time because No module named"):
+        clerk.require_end()
+    recorder.close()
+
+
+def test_a_sweep_whose_lanes_are_all_given_up_has_not_ended_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk, recorder = clerk_of(tmp_path, monkeypatch)
+    clerk.on_step_begin(0, [])
+    for _ in range(LANES):
+        clerk.on_trial_error(0, [], Lane())
+    with pytest.raises(RunError, match="no process that could train was left"):
+        clerk.require_end()
+    clerk.drive.stop()
+    clerk.require_end()
+    recorder.close()
+
+
+def test_a_wish_to_stop_is_heard_while_nothing_is_at_work_in_a_pruned_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive, recorder = Command(MemoryTracker(), tmp_path).drive(sweep_of("ablation", cases=3))
+    assert _Proposals(drive, lambda: True).suggest("1") == Searcher.FINISHED
+    assert drive.stopped
+    recorder.close()
