@@ -266,7 +266,10 @@ def _integer_or_word(text: str) -> int | str:
 
 
 def _integers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be integers like 0,1,2, got {text!r}") from None
 
 
 def _flags() -> list[str]:

@@ -53,7 +53,7 @@ def test_a_run_is_named_by_the_beginning_of_its_digest_or_id():
     runs = record((toy_spec(), {}, CLEAN), (toy_spec(seed=1), {}, CLEAN))
     assert one(runs[0].digest[:8], runs) is runs[0]
     assert one(runs[1].run_id, runs) is runs[1]
-    with pytest.raises(UnknownName, match="no run on record begin with 'xyz'"):
+    with pytest.raises(UnknownName, match="no run on record begins with 'xyz'"):
         one("xyz", runs)
     with pytest.raises(UnknownName, match="2 runs on record begin with ''"):
         one("", runs)

@@ -74,10 +74,11 @@ def show_sweep(sweep: Ablation | Search) -> None:
         print(f"  base {sweep.base.digest} · {counts(sweep.base)}")
         return
     print(f"{sweep.name} at {sweep.scale} scale: {len(sweep.cases)} cases x seeds {words(sweep.seeds)}")
+    width = max(len(case.label) for case in sweep.cases) + 2
     for case in sweep.cases:
         changed = codec.difference(sweep.cases[0].spec, case.spec)
         listed = ", ".join(f"{path}={words(new)}" for path, (_, new) in changed.items())
-        print(f"  {case.label:26}{counts(case.spec):38}  {listed}")
+        print(f"  {case.label:{width}}{counts(case.spec):45}  {listed}".rstrip())
 
 
 def counts(spec: ExperimentSpec) -> str:

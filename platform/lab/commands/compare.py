@@ -29,8 +29,8 @@ def one(name: str, runs: Sequence[RunRecord]) -> RunRecord:
     """The run whose digest or id begins like this. Raises UnknownName."""
     found = {run.run_id: run for run in runs if run.digest.startswith(name) or run.run_id.startswith(name)}
     if len(found) != 1:
-        said = "no run" if not found else f"{len(found)} runs"
-        raise UnknownName(f"{said} on record begin with {name!r}: `lab runs` shows their digests.")
+        said = f"{len(found)} runs on record begin" if found else "no run on record begins"
+        raise UnknownName(f"{said} with {name!r}: `lab runs` shows their digests.")
     return next(iter(found.values()))
 
 

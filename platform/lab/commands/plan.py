@@ -123,10 +123,14 @@ def report(sweep: Sweep, items: Sequence[Item], resources: Resources, *, rate: f
     todo, reused = sum(item.todo for item in items), sum(item.reused for item in items)
     kind = "runs" if isinstance(sweep, Ablation) else "trials"
     yield f"{sweep.name} at {sweep.scale} scale: {todo + reused} {kind}, {reused} on record, {todo} to run"
-    yield f"  {'case':26}{'reused':>7}{'to run':>7}{'operations':>12}  {'time of a run':28}differences"
-    for item in items:
-        row = f"  {item.label:26}{item.reused:>7}{item.todo:>7}{scaled(item.each.operations, 'FLOP'):>12}"
-        yield f"{row}  {_time(item.each.seconds):28}{item.changes}".rstrip()
+    wide = max([len(item.label) for item in items] + [24]) + 2
+    times = [_time(item.each.seconds) for item in items]
+    long = max([len(time) for time in times] + [len("time of a run")]) + 2
+    head = f"  {'case':{wide}}{'reused':>7}{'to run':>7}{'operations':>12}"
+    yield f"{head}  {'time of a run':{long}}differences"
+    for item, time in zip(items, times, strict=True):
+        row = f"  {item.label:{wide}}{item.reused:>7}{item.todo:>7}{scaled(item.each.operations, 'FLOP'):>12}"
+        yield f"{row}  {time:{long}}{item.changes}".rstrip()
     if todo:
         yield from _sums(items, resources, rate)
     bases = Counter(item.each.basis for item in items if item.todo)
@@ -164,12 +168,16 @@ def _at_once(resources: Resources) -> int:
 
 
 def _amount(of: Range) -> str:
+    if of.low == of.high:
+        return f"{of.likely:,.2f}"
     return f"{of.likely:,.2f} ({of.low:,.2f} to {of.high:,.2f})"
 
 
 def _time(seconds: Range | None) -> str:
     if seconds is None:
         return "unknown"
+    if seconds.low == seconds.high:
+        return clock(seconds.likely)
     return f"{clock(seconds.likely)} ({clock(seconds.low)} to {clock(seconds.high)})"
 
 

@@ -100,4 +100,4 @@ def runs(arguments: argparse.Namespace) -> None:
             (f"{m} {run.metrics[m]:.4f}" for m in ("test/top1", "validation/top1") if m in run.metrics), ""
         )
         print(f"{run.digest}  {run.status:9} seed {run.seed}  {run.seconds:6.0f} s  {metric:22} {run.name}")
-    print(f"{len(found)} runs in {tracker.summary()['tracking']}")
+    print(f"{len(found)} {'run' if len(found) == 1 else 'runs'} in {tracker.summary()['tracking']}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab import catalog
 from lab.commands.tables import kept, record, sweeps_of
-from lab.errors import LabError
+from lab.errors import LabError, UnknownName
 from lab.search import replay
 
 SHOWN = 5
@@ -28,6 +28,8 @@ def verify(arguments: argparse.Namespace) -> int:
             return told(shelf.verify_archive(shelf.Archive.open(place), sweeps), f"{place}")
         return told(shelf.verify_folder(place, record(), sweeps), f"{place} and the record")
     names = places or sorted(shelf.exhibits())
+    if unknown := [name for name in names if name not in shelf.exhibits()]:
+        raise UnknownName.among("table, folder or archive", unknown[0], shelf.exhibits())
     found = shelf.verify_record(names, record(), sweeps_of(names, arguments.scale))
     as_recorded = told(found, "the record and the chains of its runs")
     return as_recorded if places else max(as_recorded, derived(arguments.scale))

@@ -125,7 +125,8 @@ def explained_run(run: RunRecord, scale: str) -> Iterator[str]:
 def described(run: RunRecord) -> Iterator[str]:
     """Status, work, sweeps, code and data of a run."""
     reason = f": {run.tags['reason']}" if run.tags.get("reason") else ""
-    yield f"  {run.status}{reason}; {run.seconds:.0f} s in {run.attempts} attempts; run {run.run_id}"
+    attempts = "1 attempt" if run.attempts == 1 else f"{run.attempts} attempts"
+    yield f"  {run.status}{reason}; {run.seconds:.0f} s in {attempts}; run {run.run_id}"
     if run.sweeps:
         yield f"  of the sweeps {', '.join(sorted(run.sweeps))}"
     dirty = " with uncommitted changes" if run.tags.get("dirty", "").lower() in {"1", "true", "yes"} else ""
