@@ -15,6 +15,10 @@ from lab.student import CONFIDENCE, central, critical
 BySeed = Mapping[int, float]
 
 
+ROUNDING = 1e-12
+"""a spread below this is one of floating point, not of seeds"""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over `n` seeds and half the width of its Student-t interval; one seed has no interval."""
@@ -56,13 +60,16 @@ def paired(left: BySeed, right: BySeed) -> Estimate | None:
 
 
 def p_value(difference: Estimate, against: float = 0.0) -> float | None:
-    """Two-sided p of the hypothesis that the true difference is `against`; None for one seed."""
+    """Two-sided p of the hypothesis that the true difference is `against`; None for one seed, and for two
+    that differ by the same: accuracies are counts over a few hundred examples, where chance does that."""
     error = difference.standard_error
     if error is None:
         return None
     distance = abs(difference.mean - against)
-    if error == 0:
-        return 1.0 if distance == 0 else 0.0
+    if error < ROUNDING:
+        if distance < ROUNDING:
+            return 1.0
+        return None if difference.n == 2 else 0.0
     return 1 - central(distance / error, difference.n - 1)
 
 

@@ -71,7 +71,7 @@ class MlflowTracker:
         self._claims = Claims(self._client, self._experiment_id, self._pages, self._write, self._known)
         self._seen: dict[str, Seen] = {}
         self._moment = 0
-        self._doubtful: dict[str, dict[tuple[str, int], int]] = {}
+        self._doubtful: dict[str, dict[Scalar, int]] = {}
         """when values were first written that may have arrived: what a silent server still holds is then
         the same entry when it is sent again"""
         self._lock = threading.Lock()
@@ -118,9 +118,7 @@ class MlflowTracker:
             new = self._seen_of(run_id).admit(scalars)
             self._moment = now = max(time.time_ns() // 1_000_000, self._moment + 1)  # the later one stands
             times = self._doubtful.setdefault(run_id, {})
-            metrics = [
-                Metric(s.name, float(s.value), times.setdefault((s.name, s.step), now), s.step) for s in new
-            ]
+            metrics = [Metric(s.name, float(s.value), times.setdefault(s, now), s.step) for s in new]
             try:
                 self._write(run_id, metrics=metrics)
             except RecordError:

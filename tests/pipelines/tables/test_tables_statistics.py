@@ -73,9 +73,15 @@ def test_pairs_are_made_of_shared_seeds_only() -> None:
     assert statistics.paired({0: 1.0}, {1: 1.0}) is None
 
 
-def test_a_difference_without_spread_is_certain() -> None:
-    equal, apart = statistics.estimate([0.0, 0.0]), statistics.estimate([1.0, 1.0])
+def test_a_difference_without_spread_is_certain_from_three_seeds_on() -> None:
+    """0.1 + 0.2 is not 0.3: a spread of rounding is none."""
+    equal, apart = statistics.estimate([0.0, 0.0]), statistics.estimate([1.0, 1.0, 1.0])
     assert (statistics.p_value(equal), statistics.p_value(apart)) == (1.0, 0.0)
+    assert statistics.p_value(statistics.estimate([0.1 + 0.2, 0.3, 0.3])) == 0.0
+
+
+def test_two_seeds_that_differ_by_the_same_decide_nothing() -> None:
+    assert statistics.p_value(statistics.estimate([0.1 + 0.2, 0.3])) is None
 
 
 def test_holm_adjusts_as_in_the_published_example() -> None:
