@@ -95,7 +95,7 @@ def lab(tmp_path: Path) -> Shell:
         ),
         (["train", "imagenet.fourier", "--seed", str(2**64)], "seed must be from 0 to 2**63 - 1"),
         (["sweep", "table6", "--seeds", "0,0"], "seeds must be one or more, all different, got [0, 0]"),
-        (["sweep", "table6", "--seeds", ","], "argument --seeds: invalid"),
+        (["sweep", "table6", "--seeds", ","], "argument --seeds: must be integers like 0,1,2, got"),
         (["tables", "table6", "--out", "/proc/nope"], "--out /proc/nope: cannot be written"),
         (["list", "sweps"], "Did you mean 'sweeps'?"),
         (["runs", "--stauts", "complete"], "unexpected '--stauts'"),
