@@ -2,7 +2,8 @@
 
 An address such as `s3://bucket/data` takes credentials and endpoint from where every S3 client does:
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or the machine's role; AWS_ENDPOINT_URL for
-another store than Amazon's. A request that fails is made three times, with pauses, before it is given up.
+another store than Amazon's. A request that fails is made five times, with growing pauses, before it is
+given up.
 
 Stores are opened, and what they answer is read, by `lab.storage`. Its bundles, which are written and read
 whole, are no place for shards: those are written as they are made, and read a row group at a time.
@@ -32,7 +33,7 @@ from pipelines.data.refusals import no_bucket, unavailable
 
 PARTIAL = ".partial"
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """Times that a request to a store is made."""
 
 ABANDONED = timedelta(hours=1)

@@ -6,11 +6,11 @@ import random
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ class Gate:
     endpoint: str = ""
     delay: float = 0.0
     signed_only: bool = False
-    refuse: Callable[[], bool] = lambda: False
-    cut: Callable[[], bool] = lambda: False
+    refuse: Callable[[str], bool] = lambda request: False
+    cut: Callable[[str], bool] = lambda request: False
     asked: list[str] = field(default_factory=list)
     together: int = 0
     most_together: int = 0
@@ -57,8 +57,10 @@ class Gate:
         if not request["PATH_INFO"].startswith("/bucket"):
             yield from self.store(request, respond)
             return
+        said = f"{request['REQUEST_METHOD']} {request['PATH_INFO']}"
+        wanted = f"{said} {request.get('HTTP_RANGE', '')}"
         with self.counting:
-            self.asked.append(f"{request['REQUEST_METHOD']} {request['PATH_INFO']}")
+            self.asked.append(said)
             self.together += 1
             self.most_together = max(self.most_together, self.together)
         try:
@@ -66,11 +68,11 @@ class Gate:
             if self.signed_only and "HTTP_AUTHORIZATION" not in request:
                 respond("403 Forbidden", [("Content-Length", "0")])
                 return
-            if self.refuse():
+            if self.refuse(wanted):
                 respond("503 Service Unavailable", [("Content-Length", "0")])
                 return
             content = b"".join(self.store(request, respond))
-            if request["REQUEST_METHOD"] == "GET" and self.cut():
+            if request["REQUEST_METHOD"] == "GET" and self.cut(wanted):
                 yield content[: len(content) // 2]
                 raise ConnectionAbortedError
             yield content
@@ -278,12 +280,17 @@ def test_killed_at_any_moment_and_repeated_gives_the_same_objects(
 
 
 def test_reading_survives_a_request_that_fails(s3: Gate, numbers: Any) -> None:
-    """Every seventh request is answered with 503, and every eleventh answer breaks off."""
+    """Each is answered with 503 at first, then its answer breaks off, and only then it is answered."""
     prepare(numbers)
     expected = list(opened(numbers).scan("train", batch_size=10))
-    refused, cut = count(), count()
-    s3.refuse = lambda: next(refused) % 7 == 3
-    s3.cut = lambda: next(cut) % 11 == 5
+    times: Counter[str] = Counter()
+
+    def nth(request: str) -> int:
+        times[request] += 1
+        return times[request]
+
+    s3.refuse = lambda request: nth(f"asked {request}") == 1
+    s3.cut = lambda request: nth(f"answered {request}") == 1
     for one, other in zip(opened(numbers).scan("train", batch_size=10), expected, strict=True):
         assert same(one, other)
 
@@ -293,7 +300,7 @@ def test_a_store_that_goes_away_while_it_is_read_is_one_clear_line(s3: Gate, num
     prepare(numbers, 200, per_group=2)
     batches = opened(numbers).scan("train", batch_size=2)
     next(batches)
-    s3.refuse = lambda: True
+    s3.refuse = lambda request: True
     with pytest.raises(StorageUnavailable) as away:
         list(batches)
     text = str(away.value)
