@@ -146,7 +146,7 @@ def show_decoders(rounds: Sequence[Watched]) -> None:
 
 
 def show_loaders(rounds: dict[str, list[Watched]], bare: Sequence[Watched]) -> None:
-    print("\n## Loaders: shuffled batches of 8-bit pixels, with the same decoding")
+    print("\n## Loaders: shuffled batches of 8-bit pixels, all with our decoding but the one with Pillow's")
     table(
         "",
         "images per CPU second, first epoch",

@@ -1,8 +1,8 @@
 """The loaders that benchmarks/data.py compares, each a program of its own: `loaders.py NAME FOLDER OPTIONS`.
 
-All give batches (b, 224, 224, 3) of 8-bit pixels from the same JPEGs, in random order, and all decode, crop,
-mirror and resize with the same function, so that what differs is what they do besides. RandAugment is left
-out: it would be most of the time.
+All give batches (b, 224, 224, 3) of 8-bit pixels from the same JPEGs, in random order. All decode, crop,
+mirror and resize with our function, so that what differs is what they do besides; one decodes with Pillow,
+as most people's DataLoader does. RandAugment is left out: it would be most of the time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from benchmarks.processes import mark
@@ -54,6 +55,17 @@ def example(row: Any, index: int) -> Any:
     return VIEW.decode(row, Draws.of(0, 0, index))
 
 
+def example_by_pillow(row: Any, index: int) -> Any:
+    """The same crop, by Pillow."""
+    draws = Draws.of(0, 0, index)
+    with Image.open(io.BytesIO(row["image"])) as stored:
+        picture = stored.convert("RGB")
+    picture = picture.crop(crops.inception(*picture.size, draws))
+    if draws.integer(0, 1):
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.array(picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC)), row["label"]
+
+
 def shards(folder: Path) -> list[Path]:
     return sorted((folder / "shards" / "imagenet").glob("*.parquet"))
 
@@ -68,21 +80,11 @@ def row_groups(folder: Path) -> Iterator[list[dict[str, Any]]]:
 def decoders(options: argparse.Namespace) -> None:
     """One thread, the files in memory: libjpeg-turbo alone, our decoding, and the same by Pillow."""
     import simplejpeg
-    from PIL import Image
-
-    def by_pillow(row: Any, index: int) -> Any:
-        draws = Draws.of(0, 0, index)
-        with Image.open(io.BytesIO(row["image"])) as stored:
-            picture = stored.convert("RGB")
-        picture = picture.crop(crops.inception(*picture.size, draws))
-        if draws.integer(0, 1):
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
     ways: dict[str, Callable[[Any, int], Any]] = {
         "libjpeg-turbo": lambda row, index: simplejpeg.decode_jpeg(row["image"]),
         "ours": example,
-        "Pillow": by_pillow,
+        "Pillow": example_by_pillow,
     }
     rows = [row for group in row_groups(options.folder) for row in group]
     for way in ways.values():
@@ -153,8 +155,8 @@ def ours(options: argparse.Namespace) -> Epoch:
 class RowGroups(IterableDataset[Any]):
     """The row groups of the shards, in random order and parted among the workers; rows in random order."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, decode: Callable[[Any, int], Any]) -> None:
+        self.folder, self.decode = folder, decode
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
@@ -165,7 +167,7 @@ class RowGroups(IterableDataset[Any]):
             rows = file.read_row_group(group).to_pylist()
             random.Random(group).shuffle(rows)
             for index, row in enumerate(rows):
-                yield tensors(example(row, index))
+                yield tensors(self.decode(row, index))
 
 
 class Files(Dataset[Any]):
@@ -198,7 +200,11 @@ def by_torch(options: argparse.Namespace, dataset: Any, **more: Any) -> Epoch:
 
 
 def torch_shards(options: argparse.Namespace) -> Epoch:
-    return by_torch(options, RowGroups(options.folder))
+    return by_torch(options, RowGroups(options.folder, example))
+
+
+def torch_shards_by_pillow(options: argparse.Namespace) -> Epoch:
+    return by_torch(options, RowGroups(options.folder, example_by_pillow))
 
 
 def torch_files(options: argparse.Namespace) -> Epoch:
@@ -263,6 +269,7 @@ LOADERS: dict[str, tuple[Callable[[argparse.Namespace], Epoch], int, str]] = {
     "ours, 2 threads": (ours, 2, "torch"),
     "torch DataLoader over the shards, 1 worker": (torch_shards, 1, "torch"),
     "torch DataLoader over the shards, 2 workers": (torch_shards, 2, "torch"),
+    "torch DataLoader over the shards, Pillow, 2 workers": (torch_shards_by_pillow, 2, "torch"),
     "torch DataLoader over files, 2 workers": (torch_files, 2, "torch"),
     "Ray Data, 2 CPUs": (ray_data, 2, "ray.data"),
     "webdataset, 2 workers": (webdataset, 2, "webdataset"),
