@@ -4,29 +4,27 @@ it."""
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from lab.agenda import Agenda, Job
+from lab.backlog import Backlog
+from lab.books import Books
 from lab.errors import DataChanged, LabError, RecordError, RunError, RunTaken, TrackingUnreachable
 from lab.origin import origin, require_same_data
+from lab.outage import Outage
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.sweep import Search, Sweep
-from lab.tally import Tally, told
+from lab.tally import told
 from lab.tracking.lease import this_process
 from lab.tracking.patience import Patience
-from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker, membership
+from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker
 from lab.trial import StoppableSink, Work
 
-OBJECTIVE = "validation/top1"
-"""what the progress of an ablation is told by"""
-TAKEN_LOOK_SECONDS = 2.0
-AWAY_LOOK_SECONDS = 1.0
-"""between two looks whether a record that was away is back"""
 INFEASIBLE = "infeasible"
 """tag of a failed run that was short of memory even with nothing else going on"""
 NO_MORE: Literal["no more"] = "no more"
@@ -88,27 +86,17 @@ class Drive:
         self.sweep, self.agenda, self.parent = sweep, agenda, parent
         self.resources, self.settings, self.tracker, self.say = resources, settings, tracker, say
         self.needed = needed
-        search = sweep if isinstance(sweep, Search) else None
-        self.objective = search.objective if search else OBJECTIVE
-        self.tally = Tally(agenda.total, self.objective, search.direction if search else "maximize")
-        self.runs: dict[str, RunRecord] = {}
+        self.backlog, self.outage = Backlog(agenda), Outage(settings.patience, say)
+        self.books = Books(sweep, agenda, tracker, settings)
+        self.tally, self.runs, self.objective = self.books.tally, self.books.runs, self.books.objective
         self.stopped = False
-        self._recorder: Holder | None = None
-        self._ahead: list[Job] = []
-        self._running: dict[str, Running] = {}
-        self._ended: deque[_Ended] = deque()
-        self._starved: deque[Job] = deque()
-        self._alone: Job | None = None
-        self._away_since: float | None = None
-        self._next_try = 0.0
         self.not_begun: dict[str, str] = {}
         """title of a job -> why it could not even be begun"""
-        self._twins: defaultdict[str, list[Job]] = defaultdict(list)
-        self._elsewhere: list[Job] = []
+        self._recorder: Holder | None = None
+        self._running: dict[str, Running] = {}
+        self._ended: deque[_Ended] = deque()
         self._told: set[str] = set()
-        self._next_look = 0.0
         self._closed = False
-        self._recall(agenda)
 
     @property
     def recorder(self) -> Holder:
@@ -116,32 +104,21 @@ class Drive:
             raise RunError("nothing can be trained before a recorder is attached.")
         return self._recorder
 
-    def _recall(self, agenda: Agenda) -> None:
-        """Count the trials that had ended before."""
-        found = self.tracker.find(trial.digest for trial in agenda.ended if trial.digest)
-        for ended in agenda.ended:
-            if ended.digest in found:
-                self._enlist(found[ended.digest], str(ended.number))
-                self.runs[ended.digest] = found[ended.digest]
-                self.tally.add(replace(found[ended.digest], status=Status(ended.outcome)), None)
-
     def require_same_data(self) -> None:
         """Raise DataChanged where a run of this sweep was made from other bytes than are prepared now."""
-        specs = {spec.digest: spec for spec in self.agenda.known()}
-        for digest, run in self.tracker.find(specs).items():
-            require_same_data(run, specs[digest], self.settings)
+        self.books.require_same_data()
 
     def anything_left(self) -> bool:
         """Whether a job has to be trained; those that the record has settled are counted. May be asked again
         where the record was away."""
-        while (job := self._ahead.pop() if self._ahead else self._from_agenda()) is not None:
+        while (job := self._next_job()) is not None:
             try:
                 settled = self._settled_on_record(job)
             except TrackingUnreachable:
-                self._ahead.append(job)
+                self.backlog.put_back(job)
                 raise
             if not settled:
-                self._ahead.append(job)
+                self.backlog.put_back(job)
                 return True
         return False
 
@@ -151,9 +128,9 @@ class Drive:
         What cannot be begun is told and passed over. While the record is away nothing is begun; raises
         TrackingUnreachable when it stays away for longer than the patience and nothing trains any more.
         """
-        if not self._told_all() or time.monotonic() < self._next_try:
+        if not self._told_all() or self.outage.resting:
             return None
-        while not self.stopped and self._alone is None:
+        while not self.stopped and self.backlog.alone is None:
             try:
                 job = self._next_job()
                 if job is None:
@@ -164,16 +141,14 @@ class Drive:
                 return None
             if run is not None:
                 return self._under_way(trial_id, job, run)
-            self._alone = None
+            self.backlog.over(job)
         # What runs may come back for another try, and a search may wait for how it ends.
-        later = self._elsewhere or self._starved or self._running
+        later = self.backlog or self._running
         return None if later and not self.stopped else NO_MORE
 
     def _next_job(self) -> Job | None:
-        """What was short of memory comes last, and only when nothing else runs."""
-        job = self._ahead.pop() if self._ahead else self._from_agenda() or self._returned()
-        if job is None and self._starved and not self._running:
-            job = self._alone = self._starved.popleft()
+        job = self.backlog.next(idle=not self._running)
+        self.tally.refused, self.tally.total = len(self.agenda.refused()), self.agenda.total
         return job
 
     def _begun(self, job: Job) -> RunRecord | None:
@@ -182,7 +157,7 @@ class Drive:
             if self._settled_on_record(job):
                 return None
             if any(other.run.digest == job.spec.digest for other in self._running.values()):
-                self._twins[job.spec.digest].append(job)
+                self.backlog.pair(job)
                 return None
             run = self._begin(job)
             if run.status is not Status.COMPLETE:
@@ -193,8 +168,7 @@ class Drive:
                 self.say(f"{job.title} waits: {fault}")
             self._another_look(job)
         except TrackingUnreachable:
-            (self._ahead.append if self._alone is None else self._starved.appendleft)(job)
-            self._alone = None
+            self.backlog.put_back(job)
             raise
         except (RecordError, DataChanged):
             raise
@@ -204,8 +178,17 @@ class Drive:
             self.say(f"{job.title}: cannot be begun: {fault} · {self.tally.line()}")
         return None
 
+    def _begin(self, job: Job) -> RunRecord:
+        tags = origin(job.spec, self.settings) | job.tags | {self.books.member: job.label}
+        name, parent = self.sweep.name, self.parent.run_id
+        run = self.tracker.begin(job.spec, name=name, owner=this_process(), tags=tags, parent=parent)
+        if run.status is not Status.COMPLETE:
+            require_same_data(run, job.spec, self.settings)
+            self.recorder.hold(run.run_id)
+        return run
+
     def _under_way(self, trial_id: str, job: Job, run: RunRecord) -> Work:
-        self._away_since = None
+        self.outage.over()
         self._running[trial_id] = Running(job, run, time.monotonic())
         self.tally.running = len(self._running)
         pruning = isinstance(self.sweep, Search) and self.sweep.pruning is not None
@@ -235,7 +218,7 @@ class Drive:
         if self._closed:
             return
         self._closed = True
-        left = 0.0 if self._away_since is not None else self.settings.patience
+        left = 0.0 if self.outage.lasts else self.settings.patience
         for trial_id in list(self._running):
             self.finish(trial_id, Status.STOPPED, "given up")
         with suppress(TrackingUnreachable):
@@ -266,7 +249,7 @@ class Drive:
         self.tally.running = len(self._running)
         seconds = time.monotonic() - trial.since
         self._ended.append(_Ended(trial, status, reason, trace, starved, seconds))
-        self._next_try = 0.0
+        self.outage.hurry()
         with suppress(TrackingUnreachable):  # whoever asks for more hears of it
             self._told_all()
 
@@ -276,7 +259,7 @@ class Drive:
 
     def _told_all(self) -> bool:
         """Whether the record knows of every trial that has ended."""
-        if self._ended and time.monotonic() >= self._next_try:
+        if self._ended and not self.outage.resting:
             try:
                 self._tell()
             except TrackingUnreachable as fault:
@@ -284,22 +267,14 @@ class Drive:
         return not self._ended
 
     def _missed(self, fault: TrackingUnreachable) -> None:
-        """Take note that the record is away. What trains goes on; raises once nothing does, and the patience
-        is used up."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            self.say(f"{fault} What trains goes on; nothing is begun until it answers.")
-        self._next_try = now + AWAY_LOOK_SECONDS
-        if now - self._away_since > self.settings.patience and not self._running and not self._closed:
-            raise fault
+        self.outage.met(fault, idle=not self._running and not self._closed)
 
     def _tell(self) -> None:
         """Tell the record of trials that have ended, each until it has heard. Raises TrackingUnreachable."""
         while self._ended:
             self._close_run(self._ended[0])
             self._ended.popleft()
-        self._away_since = None
+        self.outage.over()
 
     def _close_run(self, ended: _Ended) -> None:
         job, run = ended.trial.job, ended.trial.run
@@ -311,13 +286,12 @@ class Drive:
         except RunTaken as fault:  # not ours to close any more; another look at it tells what became of it
             self.say(f"{job.title}: {fault}")
             self._another_look(job)
-            self._alone = None if self._alone is job else self._alone
             return
         except RecordError as fault:  # what it had measured last may be lost: it is measured again
             if not self._closed:
                 raise
             status, reason = Status.STOPPED, str(fault)
-        later = ended.starved and self._alone is not job and not self.stopped
+        later = ended.starved and self.backlog.alone is not job and not self.stopped
         if later:
             status, reason = Status.STOPPED, f"{reason} It is tried again alone, after the others."
         elif ended.starved:
@@ -326,68 +300,29 @@ class Drive:
             self.tracker.tag(run.run_id, {"traceback": ended.trace})
         self.tracker.end(run.run_id, status, reason=reason)
         if later:
-            self._starved.append(job)
+            self.backlog.starve(job)
             self.say(f"{job.title}: {reason}")
             return
         run = self.tracker.find([run.digest])[run.digest]
-        self._settle(job, run, ended.seconds)
-        self._alone = None if self._alone is job else self._alone
-        for twin in self._twins.pop(run.digest, []):
+        self.books.settle(job, run, ended.seconds)
+        self.backlog.over(job)
+        for twin in self.backlog.twins(run.digest):
             try:
-                self._settle(twin, run, None)
+                self.books.settle(twin, run, None)
             except TrackingUnreachable:
-                self._ahead.append(twin)  # it will be found on record
+                self.backlog.put_back(twin)  # it will be found on record
         if self.tally.best is not None:
             best = Scalar(f"best/{self.objective}", self.tally.settled, self.tally.best)
             with suppress(TrackingUnreachable):  # the next one says more
                 self.tracker.log(self.parent.run_id, [best])
         self.say(f"{told(job.title, run, self.objective, ended.seconds)} · {self.tally.line()}")
 
-    def _from_agenda(self) -> Job | None:
-        job = self.agenda.next()
-        self.tally.refused, self.tally.total = len(self.agenda.refused()), self.agenda.total
-        return job
-
-    def _settle(self, job: Job, run: RunRecord, seconds: float | None) -> None:
-        self.agenda.settle(job, run)
-        self.runs[run.digest] = run
-        self.tally.add(run, seconds, ranks=job.ranks)
-
     def _settled_on_record(self, job: Job) -> bool:
-        run = self.tracker.find([job.spec.digest]).get(job.spec.digest)
-        if run is None:
-            return False
-        require_same_data(run, job.spec, self.settings)
-        if run.status is not Status.COMPLETE:
-            return False
-        self._enlist(run, job.label)
-        self._settle(job, run, None)
-        self._ahead += self._twins.pop(run.digest, [])
-        return True
-
-    def _enlist(self, run: RunRecord, label: str) -> None:
-        """Note that the run is of this sweep too, whoever made it."""
-        member = membership(self.sweep.name, self.sweep.scale)
-        if member not in run.tags:
-            self.tracker.tag(run.run_id, {member: label})
-
-    def _begin(self, job: Job) -> RunRecord:
-        member = membership(self.sweep.name, self.sweep.scale)
-        tags = origin(job.spec, self.settings) | job.tags | {member: job.label}
-        name, parent = self.sweep.name, self.parent.run_id
-        run = self.tracker.begin(job.spec, name=name, owner=this_process(), tags=tags, parent=parent)
-        if run.status is not Status.COMPLETE:
-            require_same_data(run, job.spec, self.settings)
-            self.recorder.hold(run.run_id)
-        return run
+        settled = self.books.on_record(job)
+        for twin in self.backlog.twins(job.spec.digest) if settled else []:
+            self.backlog.put_back(twin)
+        return settled
 
     def _another_look(self, job: Job) -> None:
         self._told.add(job.spec.digest)
-        self._elsewhere.append(job)
-        self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
-
-    def _returned(self) -> Job | None:
-        """A job that another process had, for another look at whether it still has it."""
-        if not self._elsewhere or time.monotonic() < self._next_look:
-            return None
-        return self._elsewhere.pop(0)
+        self.backlog.leave(job)

@@ -360,7 +360,7 @@ def test_a_stop_leaves_runs_that_the_next_command_continues(command: Command) ->
 def test_a_run_that_another_process_has_is_waited_for_and_then_reused(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.drive.TAKEN_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("lab.backlog.TAKEN_LOOK_SECONDS", 0.01)
     sweep = sweep_of("ablation", cases=1)
     assert isinstance(sweep, Ablation)
     spec = sweep.cases[0].with_seed(0)

@@ -55,7 +55,7 @@ def tracker() -> Away:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.drive.AWAY_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("lab.outage.AWAY_LOOK_SECONDS", 0.0)
 
 
 def driving(tracker: MemoryTracker, folder: Path, sweep: Ablation, patience: float = 60.0) -> Drive:
@@ -206,7 +206,7 @@ def test_a_run_that_was_closed_by_another_while_it_trained_is_not_complete_but_c
     tracker: Away, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever could see no sign of life took it for dead; what was measured since then is not on record."""
-    monkeypatch.setattr("lab.drive.TAKEN_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("lab.backlog.TAKEN_LOOK_SECONDS", 0.0)
     drive = driving(tracker, tmp_path, ablation(1))
     spec = work_of(drive, "1").spec
     tracker.end(tracker.runs()[0].run_id, Status.STOPPED, reason="its process is gone")

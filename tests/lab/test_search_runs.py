@@ -243,7 +243,7 @@ def test_a_search_within_a_budget_stops_before_it_and_goes_on_as_if_it_had_not(t
     now = [0.0]
     purse = Purse(Budget.parse("35min"), lambda spec: Range(1, 1, 600), Resources(), lambda: now[0])
     drive, recorder = driven(poor, found)
-    drive.agenda = agenda = WithinBudget(drive.agenda, purse, poor.tracker, in_order=True)
+    drive.backlog.agenda = agenda = WithinBudget(drive.agenda, purse, poor.tracker, in_order=True)
     number = 0
     while (work := drive.propose(str(number))) != NO_MORE:
         assert isinstance(work, Work)
