@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from torch import Tensor, nn
+
 from perceiver import count
 from perceiver.attention import Gelu
+from perceiver.attention_maps import attention_maps, on_grids
 from perceiver.decoder import Queries
 from perceiver.errors import ConfigError, require_choice, require_counts, require_divisible
 from perceiver.fusion import Fusion
@@ -161,6 +164,15 @@ class PerceiverConfig:
     def build(self) -> Perceiver:
         """A new model, initialised from PyTorch's global random state."""
         return Perceiver(self)
+
+    def attention(self, network: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """Where a Perceiver built of this looks in images: (b, height, width) for each cross-attend in turn,
+        the mean over heads and latents; nothing where its inputs are no image.
+        """
+        if not isinstance(self.inputs, Image | LiftedImage | ConvolvedImage):
+            return []
+        assert isinstance(network, Perceiver)
+        return [on_grids(network, each)["inputs"] for each in attention_maps(network, inputs)]
 
     def parameters(self) -> int:
         """Number of trained values, without building the model."""

@@ -1,6 +1,7 @@
 """The paper's tables, regenerated from the record beside the paper's values."""
 
 from pipelines.tables.archive import Archive, pack
+from pipelines.tables.attention import keep_maps
 from pipelines.tables.build import assemble, build, exhibits, render, searched
 from pipelines.tables.colophon import Colophon
 from pipelines.tables.figures import DRAWINGS, draw
@@ -14,6 +15,7 @@ __all__ = [
     "build",
     "draw",
     "exhibits",
+    "keep_maps",
     "pack",
     "render",
     "searched",

@@ -100,12 +100,12 @@ class Archive:
         if FILE not in members or MANIFEST not in members:
             raise RecordError(f"{path} is no archive of `lab pack`: it has no {FILE} or no {MANIFEST}.")
         colophon = Colophon.parse(members[FILE])
-        chains = {
-            name.removeprefix("chains/").removesuffix(".json"): {CHAIN: text}
-            for name, text in members.items()
-            if name.startswith("chains/")
-        }
-        return cls(members, replace(colophon, snapshot=replace(colophon.snapshot, files=chains)))
+        files = dict(colophon.snapshot.files)
+        for name, text in members.items():
+            if name.startswith("chains/"):
+                run_id = name.removeprefix("chains/").removesuffix(".json")
+                files[run_id] = {**files.get(run_id, {}), CHAIN: text}
+        return cls(members, replace(colophon, snapshot=replace(colophon.snapshot, files=files)))
 
     def table(self, name: str) -> str | None:
         """The text of one of the written tables."""

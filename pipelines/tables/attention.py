@@ -1,82 +1,95 @@
-"""Where a trained model looks: images of the test split, and beside each the map of every cross-attend."""
+"""Where a trained model looks: as its run has kept it, else by the weights of its checkpoint."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import re
+from base64 import b64decode
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
 from lab import ExperimentSpec, Settings
-from perceiver import Perceiver
-from perceiver.attention_maps import attention_maps, on_grids
-from pipelines.tables import svg
+from lab.tracking.tracker import Tracker
+from lab.train.checkpoint import CheckpointStore
+from lab.train.sights import FILE, drawn, sights
+from lab.train.state import Training
+from pipelines.tables.cell import Measured
 from pipelines.tables.plots import Panel
+from pipelines.tables.table import ResultsTable
 
-EXAMPLES = 6
-SIDE, GAP, HEAD = 62.0, 6.0, 22.0
-"""of a picture, between pictures, and above them, in pixels"""
-
-
-def maps(spec: ExperimentSpec, settings: Settings) -> list[Panel]:
-    """The maps of the first test images, one panel; none without a checkpoint of that experiment.
-
-    A map is the mean over heads and latents of the attention weights, its brightest place white. Raises
-    MissingDataset.
-    """
-    model = trained(spec, settings)
-    if model is None:
-        return []
-    source = spec.data.open(settings.data)
-    batch = next(iter(source.scan("test", batch_size=EXAMPLES)))
-    assert isinstance(batch.inputs, Tensor)
-    weights = [on_grids(model, each)["inputs"] for each in attention_maps(model, batch.inputs)]
-    shown = [spec.data.picture(image) for image in batch.inputs]  # type: ignore[attr-defined]
-    title = f"Attention maps of {spec.digest}, seed {spec.seed}, on {spec.data.name}"
-    return [Panel(title, drawn(title, shown, weights))]
+PICTURE = re.compile(
+    r'<image href="data:image/png;base64,([A-Za-z0-9+/]+={0,2})" x="[\d.]+" y="([\d.]+)" width="[\d.]+" '
+    r'height="[\d.]+" style="image-rendering:pixelated"/>'
+)
+"""as `lab.train.sights` writes it: nothing else of the file comes to a page"""
 
 
-def trained(spec: ExperimentSpec, settings: Settings) -> Perceiver | None:
-    """The Perceiver of the newest checkpoint of an experiment, None where there is none."""
-    from lab.train.checkpoint import CheckpointStore
-    from lab.train.state import Training
+def recorded(cell: Measured, tracker: Tracker) -> list[Panel]:
+    """The maps that the first seed has kept of those on record, in one panel; none where none has. Raises
+    TrackingUnreachable."""
+    for reading in cell.readings:
+        rows = pictures(tracker.text(reading.run_id, FILE) or "")
+        if rows:
+            return [panel(reading.digest, reading.seed, cell, rows)]
+    return []
 
+
+def by_weights(cell: Measured, settings: Settings) -> list[Panel]:
+    """The same by the newest checkpoint of the first seed that has one. Raises MissingDataset."""
+    for spec in _specs(cell):
+        rows = pictures(seen(spec, settings))
+        if rows:
+            return [panel(spec.digest, spec.seed, cell, rows)]
+    return []
+
+
+def seen(spec: ExperimentSpec, settings: Settings) -> str:
+    """What a run of `spec` would have kept, by its newest checkpoint; empty without one."""
     checkpoint = CheckpointStore(settings.storage, spec.digest).latest()
     if checkpoint is None:
-        return None
+        return ""
     training = Training.begin(spec, torch.device("cpu"))
     training.restore(checkpoint)
-    assert isinstance(training.model, Perceiver)
-    return training.model.eval()
+    return sights(spec, training.model, spec.data.open(settings.data))
 
 
-def drawn(name: str, images: Sequence[NDArray[np.uint8]], weights: Sequence[Tensor]) -> str:
-    """Images in the first column and the maps (b, height, width) of each cross-attend in one of its own."""
-    pitch = SIDE + GAP
-    heads = ["image", *(f"cross {number}" for number in range(1, len(weights) + 1))]
-    parts = [
-        svg.text(head, column * pitch + SIDE / 2, HEAD - 8, "middle", "tick")
-        for column, head in enumerate(heads)
-    ]
-    for row, image in enumerate(images):
-        pictures = [image, *(levels(of_cross_attend[row]) for of_cross_attend in weights)]
-        for column, picture in enumerate(pictures):
-            parts.append(svg.picture(png(picture), (column * pitch, HEAD + row * pitch), (SIDE, SIDE)))
-    return svg.drawing(len(heads) * pitch - GAP, HEAD + len(images) * pitch - GAP, name, *parts)
+def keep_maps(tables: Iterable[ResultsTable], tracker: Tracker, settings: Settings) -> list[str]:
+    """Put the maps with runs of these cells that kept none and whose weights are there; say which.
+
+    Raises MissingDataset, TrackingUnreachable.
+    """
+    added = []
+    measured = [cell for table in tables for _, _, cell in table.cells() if isinstance(cell, Measured)]
+    for cell in measured:
+        for spec in _specs(cell):
+            (run_id,) = [r.run_id for r in cell.readings if r.seed == spec.seed]
+            if not tracker.text(run_id, FILE) and (drawing := seen(spec, settings)):
+                with TemporaryDirectory() as folder:
+                    file = Path(folder, FILE)
+                    file.write_text(drawing, encoding="utf-8")
+                    tracker.attach(run_id, file)
+                added.append(run_id)
+    return added
 
 
-def levels(attention: Tensor) -> NDArray[np.uint8]:
-    """A map as grey levels, its brightest place white."""
-    scaled = attention.double() / attention.double().max().clamp(min=1e-30)
-    return np.asarray((scaled * 255).round().to(torch.uint8).cpu())
+def pictures(drawing: str) -> list[list[bytes]]:
+    """The PNG files in what a run has kept, row by row; empty where it is no such drawing."""
+    rows: dict[str, list[bytes]] = {}
+    for data, y in PICTURE.findall(drawing):
+        rows.setdefault(y, []).append(b64decode(data))
+    return list(rows.values())
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """Grey levels (height, width) or colours (height, width, 3) as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
+def panel(digest: str, seed: int, cell: Measured, rows: list[list[bytes]]) -> Panel:
+    """The rows drawn anew, under what they are of."""
+    where = f"{cell.measurement.scale} scale, seed {seed}"
+    title = f"Attention maps of {cell.measurement.case} on {cell.measurement.specs[0].data.name}, {where}"
+    return Panel(title, drawn(f"{title}, specification {digest}", rows))
+
+
+def _specs(cell: Measured) -> list[ExperimentSpec]:
+    """Of the runs that are on record as they are specified now."""
+    held = {reading.digest for reading in cell.readings}
+    return [spec for spec in cell.measurement.specs if spec.digest in held]

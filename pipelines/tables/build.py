@@ -28,12 +28,15 @@ _SUFFIX = {"text": "txt"}
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A module of this package with a `SWEEP`: the table it states, and the figure it draws."""
+    """A module of this package with a `SWEEP`: the table it states, the figure it draws, and what its models
+    see by what their runs have kept; `undrawn` says what to do where they have kept nothing."""
 
     name: str
     sweep: str
     table: Callable[[Ablation], ResultsTable]
     plot: Callable[[ResultsTable], list[Panel]]
+    pictures: Callable[[ResultsTable, Tracker], list[Panel]]
+    undrawn: Callable[[ResultsTable], str] | None
 
 
 def exhibits() -> dict[str, Exhibit]:
@@ -41,7 +44,14 @@ def exhibits() -> dict[str, Exhibit]:
     names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
     modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
     return {
-        name: Exhibit(name, module.SWEEP, module.table, getattr(module, "plot", lambda _: []))
+        name: Exhibit(
+            name,
+            module.SWEEP,
+            module.table,
+            plot=getattr(module, "plot", lambda filled: []),
+            pictures=getattr(module, "pictures", lambda filled, tracker: []),
+            undrawn=getattr(module, "undrawn", None),
+        )
         for name, module in modules.items()
         if hasattr(module, "SWEEP") and hasattr(module, "table")
     }
@@ -74,8 +84,11 @@ def render(
         return export.json_text(tables)
     if format == "html":
         known = exhibits()
-        drawn = {table.name: known[table.name].plot(table) for table in tables if table.name in known}
-        return report(tables, drawn, searches, tracker)
+        stated = [(table, known[table.name]) for table in tables if table.name in known]
+        drawn = {table.name: exhibit.plot(table) for table, exhibit in stated}
+        seen = {table.name: e.pictures(table, tracker) for table, e in stated} if tracker else {}
+        undrawn = {t.name: e.undrawn(t) for t, e in stated if e.undrawn and not seen.get(t.name)}
+        return report(tables, drawn, searches, tracker, seen=seen, undrawn=undrawn)
     raise SpecError(f"format must be one of {', '.join(get_args(Format))}, got {format!r}.")
 
 

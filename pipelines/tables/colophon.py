@@ -51,6 +51,10 @@ class Colophon:
                 run: theirs.curves.get(run, {}) | mine.curves.get(run, {})
                 for run in theirs.curves.keys() | mine.curves.keys()
             },
+            files={
+                run: theirs.files.get(run, {}) | mine.files.get(run, {})
+                for run in theirs.files.keys() | mine.files.keys()
+            },
         )
         return replace(self, files={**other.files, **self.files}, snapshot=both)
 

@@ -10,6 +10,7 @@ from lab.errors import RecordError
 from lab.tracking.tracker import RunRecord, Tracker
 from lab.train.chain import FILE as CHAIN
 from lab.train.chain import TAG, Chain
+from lab.train.sights import FILE as SIGHTS
 from pipelines.tables import wording
 from pipelines.tables.cell import Cell, Measured, Missing, Reading
 from pipelines.tables.latex import DOCUMENT
@@ -113,6 +114,10 @@ def rewritten(tables: Sequence[ResultsTable], then: Tracker, now: Tracker) -> It
             if what not in read:
                 why = f"run {run_id} (seed {before.seed}) has {what} {is_now} on record, had {was}"
                 yield from (Fault(place, why) for place, _ in cells)
+        shown = then.text(run_id, SIGHTS)
+        if shown is not None and shown != now.text(run_id, SIGHTS):
+            why = f"run {run_id} (seed {before.seed}) has another {SIGHTS} on record, or none"
+            yield from (Fault(place, why) for place, _ in cells)
 
 
 def _differences(was: RunRecord, now: RunRecord) -> Iterator[tuple[str, object, object]]:

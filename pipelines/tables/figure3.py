@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lab import Ablation, Settings
-from pipelines.tables.attention import maps
+from lab import Ablation
+from lab.tracking.tracker import Tracker
+from pipelines.tables import attention
 from pipelines.tables.cell import Measured
 from pipelines.tables.paper import quote
 from pipelines.tables.plots import Panel
@@ -32,10 +33,21 @@ def table(sweep: Ablation) -> ResultsTable:
     )
 
 
-def pictures(filled: ResultsTable, settings: Settings) -> list[Panel]:
-    """The maps of the first seed that is on record and whose checkpoint is kept."""
+def pictures(filled: ResultsTable, tracker: Tracker) -> list[Panel]:
+    """The maps that the first seed has kept of those on record."""
     cell = filled.cell("Perceiver (FF)", "top1")
-    if not isinstance(cell, Measured):
-        return []
-    recorded = [spec for spec in cell.measurement.specs if spec.seed in cell.by_seed]
-    return next((panels for spec in recorded if (panels := maps(spec, settings))), [])
+    return attention.recorded(cell, tracker) if isinstance(cell, Measured) else []
+
+
+def undrawn(filled: ResultsTable) -> str:
+    """What to do where no run has kept maps, with the command in backquotes."""
+    cell = filled.cell("Perceiver (FF)", "top1")
+    if isinstance(cell, Measured):
+        return (
+            "No run on record has kept attention maps. Where its weights are still there, they are drawn "
+            f"and kept by `lab fill figure3 --scale {filled.scale}`."
+        )
+    return (
+        "There are no attention maps yet: a run draws them at its end. What trains the model: "
+        f"`lab sweep {filled.sweep} --scale {filled.scale}`."
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +11,9 @@ from typing import Literal
 from lab import Settings
 from lab.tracking.tracker import Tracker
 from pipelines.tables import svg
+from pipelines.tables.attention import by_weights
 from pipelines.tables.build import exhibits
+from pipelines.tables.cell import Measured
 from pipelines.tables.histories import training
 from pipelines.tables.plots import Panel
 from pipelines.tables.table import ResultsTable
@@ -46,9 +47,12 @@ def rastered(panel: Panel) -> bytes:
 
 def panels(table: ResultsTable, tracker: Tracker, settings: Settings) -> list[Panel]:
     """All drawings of a filled exhibit: of its cells, of how its runs trained, of what its models see."""
-    drawn = exhibits()[table.name].plot(table) + training(table, tracker)
-    module = importlib.import_module(f"{__package__}.{table.name}")
-    return drawn + (module.pictures(table, settings) if hasattr(module, "pictures") else [])
+    exhibit = exhibits()[table.name]
+    seen = exhibit.pictures(table, tracker)
+    if exhibit.undrawn and not seen:
+        cells = (cell for _, _, cell in table.cells() if isinstance(cell, Measured))
+        seen = next((maps for cell in cells if (maps := by_weights(cell, settings))), [])
+    return exhibit.plot(table) + training(table, tracker) + seen
 
 
 def alone(panel: Panel) -> str:

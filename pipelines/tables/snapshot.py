@@ -63,9 +63,10 @@ class Snapshot:
         raise RecordError(f"a snapshot of the record can only be read, not asked for {name!r}.")
 
     def data(self) -> dict[str, Any]:
-        """As JSON; what is kept with runs is not in it."""
+        """As JSON; of what is kept with runs, what was asked for while the tables were made."""
         runs = sorted(self.held.values(), key=lambda run: (run.digest, run.run_id))
-        return {
+        kept = {run_id: dict(sorted(named.items())) for run_id, named in sorted(self.files.items())}
+        return ({"kept": kept} if kept else {}) | {
             "runs": [_written(run) for run in runs],
             "groups": {key: _written(run) for key, run in sorted(self.groups.items())},
             "curves": {
@@ -88,6 +89,10 @@ class Snapshot:
                         for name, curve in named.items()
                     }
                     for run_id, named in data["curves"].items()
+                },
+                files={
+                    run_id: {name: str(text) for name, text in named.items()}
+                    for run_id, named in data.get("kept", {}).items()
                 },
             )
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
@@ -132,6 +137,12 @@ class Witness:
             self._seen.curves.setdefault(run_id, {}).update(curves)
         return found
 
+    def text(self, run_id: str, file: str) -> str | None:
+        found = self._tracker.text(run_id, file)
+        if found is not None:
+            self._seen.files.setdefault(run_id, {})[file] = found
+        return found
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tracker, name)
 
@@ -143,6 +154,7 @@ class Witness:
                 key: replace(self._lean(run), metrics={}, tags={}) for key, run in self._seen.groups.items()
             },
             curves=self._seen.curves,
+            files=self._seen.files,
         )
 
     def _remember(self, runs: Iterable[RunRecord]) -> None:

@@ -58,10 +58,14 @@ def report(
     plots: Mapping[str, Sequence[Panel]] | None = None,
     searches: Sequence[SearchResult] = (),
     tracker: Tracker | None = None,
+    *,
+    seen: Mapping[str, Sequence[Panel]] | None = None,
+    undrawn: Mapping[str, str] | None = None,
 ) -> str:
     """The page of these filled tables, with the drawings of each by its name, and of these searches.
 
-    tracker: asked for what cells open to; without it they open to what the tables hold.
+    tracker: asked for what cells open to; without it they open to what the tables hold. seen: by the name of
+    a table, what its models look at · undrawn: what to do where that is not known, commands in backquotes.
     """
     ordered = in_order(tables)
     record = _record(ordered, tracker)
@@ -70,6 +74,8 @@ def report(
         "page.html",
         tables=ordered,
         plots={name: [_drawn(panel) for panel in drawn] for name, drawn in _panels(ordered, plots, tracker)},
+        seen={name: [_drawn(panel) for panel in drawn] for name, drawn in (seen or {}).items()},
+        undrawn={name: words.split("`") for name, words in (undrawn or {}).items()},
         families=told,
         findings={family.name: family.findings for family in told},
         verdicts=tally(told),

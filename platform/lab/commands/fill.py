@@ -10,6 +10,7 @@ from lab import catalog
 from lab.commands import plan, run
 from lab.commands.tables import record, sweeps_of
 from lab.errors import UnknownName
+from lab.settings import Settings
 from lab.sweep import Ablation
 
 
@@ -31,7 +32,11 @@ def fill(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return 0
     code = run.sweep(of_sweep)
-    (filled,) = shelf.assemble([table], record(), sweeps_of([table], arguments.scale))
+    tracker = record()
+    (filled,) = shelf.assemble([table], tracker, sweeps_of([table], arguments.scale))
+    if exhibits[table].undrawn:
+        for run_id in shelf.keep_maps([filled], tracker, Settings.load()):
+            print(f"attention maps are kept with run {run_id}, drawn by its newest checkpoint")
     print(shelf.render([filled], "text"), end="")
     return code
 

@@ -16,6 +16,7 @@ from lab.train.keeper import Keeper
 from lab.train.loop import Evaluated, Event, Resumed, events
 from lab.train.memory import one_verdict
 from lab.train.plan import Plan
+from lab.train.sights import FILE, sights_or_none
 from lab.train.state import Training
 
 
@@ -39,7 +40,8 @@ def train(
 
     Continues from the newest sound checkpoint of the digest under `storage`; at the end it only measures
     again. Rank 0 writes checkpoints and sends scalars to `sink`, which is flushed before each checkpoint:
-    what is in a checkpoint is in the record.
+    what is in a checkpoint is in the record; at the end it keeps a drawing there of where the model looks, of
+    one that can say.
 
     on_event: sees every event, on every rank. on_evaluated(step, metrics): False ends the run here, with a
     checkpoint and its metrics so far; all ranks must pass one or none. should_stop: asked after every step,
@@ -72,6 +74,11 @@ def train(
             ):
                 keeper.finish()
                 break
+        else:
+            if group.leads and not training.sharded:  # spread over workers it would take all of them
+                drawing = sights_or_none(spec, training.model, source)
+                if drawing:
+                    sink.keep(FILE, drawing, {})
         if group.leads:
             sink.flush()
     return journal.metrics

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from lab import Ablation, Settings, catalog
+from lab import Settings
 from lab.cli import main as lab
-from pipelines.tables import attention, svg
+from lab.train import sights
+from pipelines.tables import svg
 from pipelines.tables.build import assemble, exhibits
 from pipelines.tables.figures import alone, draw, panels
 from pipelines.tables.histories import mean, training
@@ -107,7 +107,7 @@ def test_what_is_drawn_later_is_in_front() -> None:
 
 def test_a_picture_in_a_drawing_keeps_its_pixels() -> None:
     levels = np.array([[0, 255], [128, 64]], np.uint8)
-    drawing = svg.drawing(100, 100, "four", svg.picture(attention.png(levels), (0, 0), (100, 100)))
+    drawing = svg.drawing(100, 100, "four", svg.picture(sights.png(levels), (0, 0), (100, 100)))
     image = pixels(png(drawing, dots=100))
     assert [[int(image[y, x, 0]) for x in (25, 75)] for y in (25, 75)] == levels.tolist()
 
@@ -129,25 +129,6 @@ def test_curves_of_seeds_are_averaged_where_all_have_a_value(laboratory, filled)
     assert mean([[], []]) == []
     (panel,) = training(filled, laboratory.tracker)
     assert panel.drawing.count("<polyline") == len(filled.rows)
-
-
-def test_the_brightest_place_of_a_map_is_white() -> None:
-    weights = torch.tensor([[0.1, 0.05], [0.0, 0.2]])
-    assert attention.levels(weights).tolist() == [[128, 64], [0, 255]]
-
-
-def test_maps_stand_beside_their_images_in_the_order_of_the_cross_attends() -> None:
-    images = [np.full((2, 2), n, np.uint8) for n in (10, 20)]
-    weights = [torch.rand(2, 2, 2) for _ in range(3)]
-    drawing = attention.drawn("maps", images, weights)
-    assert drawing.count("<image") == 2 * (1 + 3)
-    assert re.findall(r">(image|cross \d)<", drawing) == ["image", "cross 1", "cross 2", "cross 3"]
-
-
-def test_without_a_checkpoint_there_are_no_maps(laboratory) -> None:
-    sweep = catalog.sweep("figure3", "laptop")
-    assert isinstance(sweep, Ablation)
-    assert attention.maps(sweep.cases[0].spec, NOWHERE) == []
 
 
 def test_drawings_want_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> None:
