@@ -30,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 HOSTS = ROOT / "clusters" / "hosts.sh"
 JOBS, RECORD = 8265, 5000
 """ports of the head's loopback"""
-QUIET_SSH = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 
 
 class Failed(Exception):
@@ -164,14 +163,15 @@ class Cluster:
         return report
 
     def tunnel(self) -> None:
-        """What `ray attach cluster.yaml -p 8265 -p 5000` opens, on free ports of this machine."""
+        """What `lab ui --cluster` opens, on free ports of this machine."""
         if self._tunnel is not None:
             self._tunnel.terminate()
-        ends = [f"-L127.0.0.1:{here}:127.0.0.1:{there}" for there, here in self.ports.items()]
+            self._tunnel.wait(10)
+        ports = ["--port", str(self.ports[RECORD]), "--dashboard-port", str(self.ports[JOBS])]
         self._tunnel = subprocess.Popen(
-            ["ssh", "-N", "-i", str(self.folder / "key"), *QUIET_SSH, *ends, f"root@{self.address(0)}"],
-            stdin=subprocess.DEVNULL,
-        )
+            [sys.executable, "-m", "lab.cli", "ui", "--cluster", str(self.config), *ports],
+            env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
         deadline = time.monotonic() + 60
         while not all(answers(port) for port in self.ports.values()):
             if time.monotonic() > deadline:

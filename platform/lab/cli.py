@@ -114,8 +114,6 @@ def build_parser() -> Parser:
     data.add_argument("dataset", nargs="?", metavar="NAME")
     data.add_argument("--source", help="where the raw files are (not needed for digits)")
 
-    ui = command("ui", "ui", "Open the record in the MLflow UI, on this machine only")
-    ui.add_argument("--port", type=int, default=5000)
     _explaining(command)
     _keeping(command)
     _on_a_cluster(command)
@@ -174,6 +172,13 @@ def _on_a_cluster(command: Callable[..., Parser]) -> None:
 
     stop = command("stop", "stop", "Stop a job; its checkpoints are written first")
     stop.add_argument("job", help="its name, or the beginning of it")
+
+    ui = command("ui", "ui", "Open the record in the MLflow UI, of this machine or of a cluster")
+    ui.add_argument("--port", type=int, help="of the MLflow UI on 127.0.0.1; default 5000")
+    ui.add_argument(
+        "--cluster", metavar="FILE", help="cluster.yaml: a tunnel to its head's MLflow and Ray dashboard"
+    )
+    ui.add_argument("--dashboard-port", type=int, help="of Ray's dashboard, with --cluster; default 8265")
 
 
 def _keeping(command: Callable[..., Parser]) -> None:

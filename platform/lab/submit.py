@@ -221,7 +221,7 @@ class Jobs:
             words = str(fault).strip().partition("\n")[0]
             raise LabError(
                 f"no cluster answers at {self.address} ({words}): open a tunnel, "
-                "`ray attach cluster.yaml -p 8265 -p 5000`, or set RAY_API_SERVER_ADDRESS."
+                "`lab ui --cluster cluster.yaml`, or set RAY_API_SERVER_ADDRESS."
             ) from None
         except RuntimeError as fault:
             lines = [line for line in str(fault).splitlines() if line.strip()]
@@ -239,7 +239,7 @@ def require_private(address: str) -> None:
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise SpecError(
             f"{address} would carry the token in the clear: open a tunnel to the head "
-            "(`ray attach cluster.yaml -p 8265 -p 5000`) and use http://127.0.0.1:8265."
+            "(`lab ui --cluster cluster.yaml`) and use http://127.0.0.1:8265."
         )
 
 

@@ -53,21 +53,22 @@ def _make_record(settings: Settings) -> None:
     MlflowTracker(settings)
 
 
-def require_free(port: int) -> None:
-    """Raise PortInUse unless `port` can be bound."""
+def require_free(port: int, flag: str = "--port") -> None:
+    """Raise PortInUse unless `port`, given with `flag`, can be bound."""
     if not 1 <= port <= 65535:
-        raise PortInUse(f"ports are 1 to 65535, got {port}: try `lab ui --port {_free()}`.")
+        raise PortInUse(f"ports are 1 to 65535, got {port}: try `lab ui {flag} {free_port()}`.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as fault:
             raise PortInUse(
-                f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui --port {_free()}`."
+                f"port {port} on {HOST} cannot be used ({fault.strerror}): try `lab ui {flag} {free_port()}`."
             ) from None
 
 
-def _free() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
