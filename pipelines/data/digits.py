@@ -56,6 +56,11 @@ class Digits:
         return 10
 
     @property
+    def full_sizes(self) -> dict[str, int]:
+        """Examples in the splits, for forecasts before it is prepared."""
+        return {"train": 1197, "validation": 300, "test": 300}
+
+    @property
     def multi_label(self) -> bool:
         return False
 

@@ -24,7 +24,7 @@ from lab.train.group import Group
 from lab.train.loop import Evaluated, events
 from lab.train.plan import Plan
 from lab.train.state import Training
-from pipelines.data import EventClips, MeshZoo, PairScenes, counter, prepare
+from pipelines.data import Digits, EventClips, MeshZoo, PairScenes, counter, prepare
 from pipelines.data.order import WHOLE
 from sweeps.experiments import eventclips, meshzoo, pairscenes
 
@@ -83,6 +83,17 @@ def linear_accuracy(source: Source, features: Callable[[torch.Tensor], np.ndarra
     (train, labels), (test, answers) = whole(source, "train"), whole(source, "test")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=weight, max_iter=300))
     return float(model.fit(features(train), labels).score(features(test), answers))
+
+
+@pytest.mark.parametrize(
+    "data", [Digits(), PairScenes(), MeshZoo(), EventClips()], ids=lambda data: data.name
+)
+def test_a_forecast_without_the_data_counts_the_examples_that_preparing_it_gives(
+    data: Any, root: str
+) -> None:
+    prepare(data.name, root)
+    source = data.open(root)
+    assert {split: source.size(split) for split in ("train", "validation", "test")} == data.full_sizes
 
 
 # PairScenes

@@ -32,6 +32,11 @@ class PairScenes(ImageView):
     def num_classes(self) -> int:
         return len(CLASSES)
 
+    @property
+    def full_sizes(self) -> dict[str, int]:
+        """Examples in the splits, for forecasts before it is prepared."""
+        return {"train": 4050, "validation": 450, "test": 900}
+
     def open(self, root: str) -> Stream:
         """The prepared shards under `root`. Raises MissingDataset with the command that prepares them."""
         return Stream.open(root, self, VERSION)
