@@ -1,5 +1,5 @@
-"""Which job of a sweep comes next: what was put back, then what the agenda has, then what another process
-had, and at last, with nothing beside it, what was short of memory."""
+"""Which job of a sweep comes next: what was put back, then what can be afforded by now, what the agenda has,
+what another process had, and at last, with nothing beside it, what was short of memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import defaultdict, deque
 
 from lab.agenda import Agenda, Job
+from lab.within import Allowance
 
 TAKEN_LOOK_SECONDS = 2.0
 
@@ -15,8 +16,8 @@ class Backlog:
     """The jobs that no trial is at work on. alone: the one that has, or is about to have, the machine to
     itself."""
 
-    def __init__(self, agenda: Agenda) -> None:
-        self.agenda = agenda
+    def __init__(self, agenda: Agenda, allowance: Allowance) -> None:
+        self.agenda, self.allowance = agenda, allowance
         self.alone: Job | None = None
         self._ahead: list[Job] = []
         self._twins: defaultdict[str, list[Job]] = defaultdict(list)
@@ -30,7 +31,7 @@ class Backlog:
 
     def next(self, *, idle: bool) -> Job | None:
         """The next job, None where there is none now. idle: whether nothing is at work."""
-        job = self._ahead.pop() if self._ahead else self.agenda.next() or self._returned()
+        job = self._ahead.pop() if self._ahead else self.allowance.next() or self._new() or self._returned()
         if job is None and self._starved and idle:
             job = self.alone = self._starved.popleft()
         return job
@@ -64,6 +65,9 @@ class Backlog:
     def twins(self, digest: str) -> list[Job]:
         """The jobs that waited for the end of an experiment; they wait no more."""
         return self._twins.pop(digest, [])
+
+    def _new(self) -> Job | None:
+        return self.agenda.next() if self.allowance.lets_others_by else None
 
     def _returned(self) -> Job | None:
         if not self._elsewhere or time.monotonic() < self._next_look:

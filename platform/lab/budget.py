@@ -53,7 +53,8 @@ def devices(resources: Resources) -> float:
 
 
 class Purse:
-    """What a command has left of its budget. Runs are entered when they begin and when they end."""
+    """What a command has left of its budget. A run is promised what it may take, begins, and ends; only what
+    lies between the two is spent."""
 
     def __init__(
         self, budget: Budget, price: Price, resources: Resources, now: Callable[[], float] = time.monotonic
@@ -61,23 +62,37 @@ class Purse:
         self.budget, self.price, self.now = budget, price, now
         self._each = devices(resources) if budget.of_devices else 1.0
         self._begun, self._spent = now(), 0.0
+        self._promised: dict[str, float] = {}
         self._running: dict[str, tuple[float, float]] = {}
 
     def affords(self, spec: ExperimentSpec) -> bool:
-        """Whether the budget holds even if this run, and all that are at work, take as long as they may.
-        What cannot be priced is not afforded."""
+        """Whether the budget holds even if this run, and all that are promised or at work, take as long as
+        they may; that is promised to it then. Asked again before it begins, it is reckoned anew. What cannot
+        be priced is not afforded."""
+        self.release(spec.digest)
+        if spec.digest in self._running:
+            return True  # nothing is run twice
         price = self.price(spec)
-        if price is None:
+        if price is None or self._committed() + price.high * self._each > self.budget.seconds:
             return False
-        return self._committed() + price.high * self._each <= self.budget.seconds
+        self._promised[spec.digest] = price.high
+        return True
 
-    def begin(self, spec: ExperimentSpec) -> None:
-        price = self.price(spec)
-        self._running[spec.digest] = (self.now(), price.high if price else 0.0)
+    def release(self, digest: str) -> None:
+        """Take back what was promised to a run that is not to begin now."""
+        self._promised.pop(digest, None)
+
+    def begin(self, digest: str, ago: float = 0.0) -> None:
+        """A run that was afforded has been under way for so many seconds. Said again it changes nothing."""
+        if digest in self._promised:
+            self._running[digest] = (self.now() - ago, self._promised.pop(digest))
 
     def end(self, digest: str) -> None:
-        begun, _ = self._running.pop(digest, (self.now(), 0.0))
-        self._spent += (self.now() - begun) * self._each
+        """A run is not at work any more, whether or not it ever was."""
+        self.release(digest)
+        if digest in self._running:
+            begun, _ = self._running.pop(digest)
+            self._spent += (self.now() - begun) * self._each
 
     @property
     def empty(self) -> bool:
@@ -92,12 +107,12 @@ class Purse:
         return self._spent + sum((self.now() - begun) * self._each for begun, _ in self._running.values())
 
     def _committed(self) -> float:
-        """What will have been spent, at most, when those have ended that are at work. By the clock a run that
-        begins now does not wait for them."""
+        """What will have been spent, at most, when those have ended that are at work or promised. By the
+        clock a run that begins now does not wait for them."""
         if not self.budget.of_devices:
             return self.spent
-        at_work = (max(high, self.now() - begun) * self._each for begun, high in self._running.values())
-        return self._spent + sum(at_work)
+        at_work = (max(high, self.now() - begun) for begun, high in self._running.values())
+        return self._spent + self._each * (sum(at_work) + sum(self._promised.values()))
 
 
 def spent_all(purse: Purse | None) -> bool:

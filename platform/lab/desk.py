@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from threading import Condition
+from time import monotonic
 from typing import Any, Literal, NamedTuple
 
 FETCH_SECONDS = 5.0
@@ -30,6 +31,14 @@ class Outcome(NamedTuple):
     result: dict[str, Any]
 
 
+class Turn(NamedTuple):
+    """What has happened at the desk since it was last asked. begun: trials that were fetched, and how many
+    seconds ago"""
+
+    begun: dict[str, float]
+    done: list[Outcome]
+
+
 class Desk:
     """Any number of threads may call. Every trial that was put down is fetched by one lane; if that is lost
     it may be put down again."""
@@ -38,18 +47,20 @@ class Desk:
         self._waiting: deque[Slip] = deque()
         self._at: dict[str, str] = {}
         """lane -> its trial"""
+        self._begun: dict[str, float] = {}
         self._done: list[Outcome] = []
         self._closed = False
         self._changed = Condition()
 
-    def put(self, slips: Sequence[Slip]) -> list[Outcome]:
-        """Put trials down, and take what has come of others."""
+    def put(self, slips: Sequence[Slip]) -> Turn:
+        """Put trials down, and hear what has become of others."""
         with self._changed:
             self._waiting += slips
-            done, self._done = self._done, []
+            turn = Turn({trial: monotonic() - at for trial, at in self._begun.items()}, self._done)
+            self._begun, self._done = {}, []
             if slips:
                 self._changed.notify_all()
-            return done
+            return turn
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -78,6 +89,7 @@ class Desk:
                 return CLOSED if self._closed else None
             slip = self._waiting.popleft()
             self._at[lane] = slip.trial
+            self._begun[slip.trial] = monotonic()
             return slip
 
     def lose(self, lane: str) -> str | None:

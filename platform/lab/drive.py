@@ -7,12 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from lab.agenda import Agenda, Job
 from lab.backlog import Backlog
 from lab.books import Books
+from lab.budget import Purse
 from lab.errors import DataChanged, LabError, RecordError, RunError, RunTaken, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.outage import Outage
@@ -24,6 +25,7 @@ from lab.tracking.lease import this_process
 from lab.tracking.patience import Patience
 from lab.tracking.tracker import RunRecord, Scalar, Status, Tracker
 from lab.trial import StoppableSink, Work
+from lab.within import Allowance
 
 INFEASIBLE = "infeasible"
 """tag of a failed run that was short of memory even with nothing else going on"""
@@ -48,11 +50,13 @@ class Holder(Protocol):
 
 @dataclass(frozen=True)
 class Running:
-    """A trial at work. since: of the monotonic clock."""
+    """A trial at work, or on its way there. since: when it began, else when it was proposed, of the monotonic
+    clock."""
 
     job: Job
     run: RunRecord
     since: float
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,15 @@ class Drive:
         tracker: Tracker,
         say: Say,
         needed: Container[str] = frozenset(),
+        purse: Purse | None = None,
     ) -> None:
-        """needed: digests that are trained to their end, whatever prunes the others."""
+        """needed: digests that are trained to their end, whatever prunes the others · purse: what may be
+        spent."""
         self.sweep, self.agenda, self.parent = sweep, agenda, parent
         self.resources, self.settings, self.tracker, self.say = resources, settings, tracker, say
         self.needed = needed
-        self.backlog, self.outage = Backlog(agenda), Outage(settings.patience, say)
+        self.allowance = Allowance(purse, in_order=isinstance(sweep, Search))
+        self.backlog, self.outage = Backlog(agenda, self.allowance), Outage(settings.patience, say)
         self.books = Books(sweep, agenda, tracker, settings)
         self.tally, self.runs, self.objective = self.books.tally, self.books.runs, self.books.objective
         self.stopped = False
@@ -109,15 +116,15 @@ class Drive:
         self.books.require_same_data()
 
     def anything_left(self) -> bool:
-        """Whether a job has to be trained; those that the record has settled are counted. May be asked again
-        where the record was away."""
+        """Whether a job has to be trained and can be afforded; those that the record has settled are counted.
+        May be asked again where the record was away."""
         while (job := self._next_job()) is not None:
             try:
-                settled = self._settled_on_record(job)
+                left = not self._settled_on_record(job) and self.allowance.grants(job)
             except TrackingUnreachable:
                 self.backlog.put_back(job)
                 raise
-            if not settled:
+            if left:
                 self.backlog.put_back(job)
                 return True
         return False
@@ -142,6 +149,7 @@ class Drive:
             if run is not None:
                 return self._under_way(trial_id, job, run)
             self.backlog.over(job)
+            self.allowance.release(job.spec.digest)
         # What runs may come back for another try, and a search may wait for how it ends.
         later = self.backlog or self._running
         return None if later and not self.stopped else NO_MORE
@@ -158,6 +166,8 @@ class Drive:
                 return None
             if any(other.run.digest == job.spec.digest for other in self._running.values()):
                 self.backlog.pair(job)
+                return None
+            if not self.allowance.grants(job):
                 return None
             run = self._begin(job)
             if run.status is not Status.COMPLETE:
@@ -198,6 +208,13 @@ class Drive:
             job.spec, self.recorder.sink(run.run_id), self.resources, self.settings, objective, spared
         )
 
+    def begun(self, trial_id: str, ago: float = 0.0) -> None:
+        """A trial has had its place for so many seconds; until then it waited, and cost nothing."""
+        waiting = self._running.get(trial_id)
+        if waiting is not None and not waiting.begun:
+            self._running[trial_id] = replace(waiting, since=time.monotonic() - ago, begun=True)
+            self.allowance.begin(waiting.run.digest, ago)
+
     def attach(self, recorder: Holder, concurrent: int) -> None:
         """Give what is needed to train: a recorder, and how many runs go on at a time."""
         self._recorder, self.tally.concurrent = recorder, concurrent
@@ -207,9 +224,8 @@ class Drive:
         """Propose nothing more, and ask those who train to stop."""
         if self._recorder is not None and not self.stopped:
             self.stopped = True
-            self.say(
-                f"stopping: {len(self._running)} runs write their checkpoints (Ctrl-C again gives them up)"
-            )
+            at_work = sum(trial.begun for trial in self._running.values())
+            self.say(f"stopping: {at_work} runs write their checkpoints (Ctrl-C again gives them up)")
             self._recorder.request_stop()
 
     def close(self) -> None:
@@ -246,6 +262,7 @@ class Drive:
         """Close the run of a trial as what it ended with, as soon as the record can be told. starved: it was
         short of memory; it is tried once more, alone, when all others are done."""
         trial = self._running.pop(trial_id)
+        self.allowance.end(trial.run.digest)
         self.tally.running = len(self._running)
         seconds = time.monotonic() - trial.since
         self._ended.append(_Ended(trial, status, reason, trace, starved, seconds))

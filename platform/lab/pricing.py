@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from lab.errors import LabError
+from lab.errors import LabError, MissingDataset
 from lab.forecast import Forecast, Range, forecast, from_probe, split_sizes
 from lab.probe import Probe, probe
 from lab.resources import Resources
@@ -44,7 +44,10 @@ class Pricing:
 
     def price(self, spec: ExperimentSpec) -> Range | None:
         """Seconds of one run, None where nothing is known."""
-        return self.forecast(spec).seconds
+        try:
+            return self.forecast(spec).seconds
+        except MissingDataset:
+            return None
 
     def forecast(self, spec: ExperimentSpec) -> Forecast:
         """What one run takes. Raises MissingDataset."""

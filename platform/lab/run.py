@@ -23,7 +23,6 @@ from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.patience import Patience, patient
 from lab.tracking.tracker import RunRecord, Status, Tracker
 from lab.train.stop import StopRequest
-from lab.within import WithinBudget
 
 
 def run_one(
@@ -98,11 +97,9 @@ def run_sweep(
     agenda: Agenda = (
         SearchAgenda(sweep, waiting, parent) if isinstance(sweep, Search) else AblationAgenda(sweep)
     )
-    if purse is not None:
-        agenda = WithinBudget(agenda, purse, waiting, in_order=isinstance(sweep, Search))
     drive = Drive(
         sweep, agenda, parent, resources=resources, settings=settings, tracker=tracker, say=progress,
-        needed=needed,
+        needed=needed, purse=purse,
     )  # fmt: skip
     patience = Patience(settings.patience)
     with closing(drive):
@@ -121,9 +118,9 @@ def run_sweep(
     progress(f"{sweep.name}: {drive.tally.line()}, {drive.tally.reused} of them on record before")
     for trial, reason in agenda.refused().items():
         progress(f"{sweep.name}: trial {trial} makes no experiment: {reason}")
-    if purse is not None and isinstance(agenda, WithinBudget) and (agenda.put_off or purse.empty):
-        progress(f"{sweep.name}: {agenda.told()}")
-    elif drive.stopped:
+    if left_out := drive.allowance.told():
+        progress(f"{sweep.name}: {left_out}")
+    if drive.stopped and not spent_all(purse):
         raise Interrupted(
             f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; "
             "the same command continues."

@@ -24,7 +24,7 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
-from lab.desk import CLOSED, Desk, Outcome, Slip
+from lab.desk import CLOSED, Desk, Outcome, Slip, Turn
 from lab.drive import NO_MORE, Drive
 from lab.errors import RunError
 from lab.search.pruning import Asha, Hyperband, Median
@@ -185,7 +185,10 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         if self.stop():
             self.drive.stop()
         slips, no_more = self._proposed() if self.fault is None else ([], False)
-        for outcome in ray.get(self.desk.put.remote(slips)):
+        turn: Turn = ray.get(self.desk.put.remote(slips))
+        for trial, ago in turn.begun.items():
+            self.drive.begun(trial, ago)
+        for outcome in turn.done:
             self._told(outcome)
         if no_more and not self._out:
             self._ended = True
@@ -323,6 +326,9 @@ class _Outcomes(tune.Callback):  # type: ignore[misc]
         if self._stop():
             self._drive.stop()
         self._watch()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._drive.begun(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result or {}

@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from lab.agenda import Agenda, Job
+from lab.agenda import Job
 from lab.budget import Purse
-from lab.search.trial import Trial
-from lab.spec import ExperimentSpec
 from lab.tally import span
-from lab.tracking.tracker import RunRecord, Status, Tracker
 
 
-class WithinBudget:
-    """An agenda that gives only what the purse affords. What is on record costs nothing.
+class Allowance:
+    """What may be begun of a sweep: all of it without a purse, else what that affords.
 
     in_order: whether nothing may overtake what was put off, as in a search, whose next suggestion would else
     be another one than without a budget."""
 
-    def __init__(self, agenda: Agenda, purse: Purse, tracker: Tracker, *, in_order: bool) -> None:
-        self.agenda, self.purse, self.tracker, self.in_order = agenda, purse, tracker, in_order
+    def __init__(self, purse: Purse | None = None, *, in_order: bool = False) -> None:
+        self.purse, self.in_order = purse, in_order
         self.put_off: list[Job] = []
 
-    @property
-    def total(self) -> int:
-        return self.agenda.total
-
-    @property
-    def ended(self) -> list[Trial]:
-        return self.agenda.ended
-
-    def known(self) -> Iterator[ExperimentSpec]:
-        return self.agenda.known()
+    def grants(self, job: Job) -> bool:
+        """Whether a job may be begun now; it is put off otherwise."""
+        if self.purse is None or self.purse.affords(job.spec):
+            return True
+        self.put_off.append(job)
+        return False
 
     def next(self) -> Job | None:
+        """A job that was put off and can be afforded by now."""
         for job in self.put_off[:1] if self.in_order else list(self.put_off):
-            if self._affordable(job):
+            if self.purse is None or self.purse.affords(job.spec):
                 self.put_off.remove(job)
                 return job
-        while not (self.in_order and self.put_off):
-            new = self.agenda.next()
-            if new is None:
-                return None
-            self.put_off.append(new)  # an agenda gives it once, and the record may not answer now
-            if self._affordable(new):
-                self.put_off.remove(new)
-                return new
         return None
 
-    def settle(self, job: Job, run: RunRecord) -> None:
-        self.purse.end(job.spec.digest)
-        self.agenda.settle(job, run)
+    @property
+    def lets_others_by(self) -> bool:
+        """Whether a job may come that was not put off before."""
+        return not (self.in_order and self.put_off)
+
+    def begin(self, digest: str, ago: float) -> None:
+        """An experiment has been at work for so many seconds."""
+        if self.purse is not None:
+            self.purse.begin(digest, ago)
+
+    def release(self, digest: str) -> None:
+        """What was granted is not to begin now."""
+        if self.purse is not None:
+            self.purse.release(digest)
+
+    def end(self, digest: str) -> None:
+        """An experiment is not at work any more."""
+        if self.purse is not None:
+            self.purse.end(digest)
 
     def told(self) -> str:
-        """What the budget left out."""
+        """What the budget left out, nothing where there was enough."""
+        if self.purse is None or not (self.put_off or self.purse.empty):
+            return ""
         budget, spent = self.purse.budget, span(self.purse.spent)
         kind = " of devices" if budget.of_devices else ""
         if not self.put_off:
@@ -64,15 +66,3 @@ class WithinBudget:
         more = f", and {len(others)} more" if others else ""
         left = f"{first.title}, which {takes}{more}"
         return f"left out by the budget of {budget.words} ({spent}{kind} spent): {left}"
-
-    def refused(self) -> dict[int, str]:
-        return self.agenda.refused()
-
-    def _affordable(self, job: Job) -> bool:
-        run = self.tracker.find([job.spec.digest]).get(job.spec.digest)
-        if run is not None and run.status is Status.COMPLETE:
-            return True
-        if not self.purse.affords(job.spec):
-            return False
-        self.purse.begin(job.spec)
-        return True

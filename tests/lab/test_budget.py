@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
-from lab import Ablation, Case, Resources
+from lab import Ablation, Case, Resources, Settings
 from lab.agenda import AblationAgenda
 from lab.budget import Budget, Purse
+from lab.drive import NO_MORE, Drive
 from lab.errors import SpecError, TrackingUnreachable
 from lab.forecast import Range
 from lab.spec import ExperimentSpec
+from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
+from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import RunRecord, Status
-from lab.within import WithinBudget
+from lab.trial import Work
 from tests.lab.toy import ToyModel, toy_spec
+
+ME = this_process()
 
 
 class Clock:
@@ -75,11 +82,13 @@ def test_what_has_no_price_is_not_afforded() -> None:
 
 def test_by_the_clock_runs_at_the_same_time_cost_no_more_than_one() -> None:
     clock = Clock()
-    held = purse("1min", clock, {2: 20.0})
-    held.begin(spec(2))
+    held = purse("1min", clock, {2: 20.0, 3: 20.0})
     assert held.affords(spec(2))
+    held.begin(spec(2).digest)
+    assert held.affords(spec(3))
+    held.release(spec(3).digest)
     clock.time = 21
-    assert not held.affords(spec(2))
+    assert not held.affords(spec(3))
     assert not held.empty
     clock.time = 61
     assert held.empty
@@ -88,76 +97,202 @@ def test_by_the_clock_runs_at_the_same_time_cost_no_more_than_one() -> None:
 def test_by_devices_what_is_at_work_counts_with_the_most_it_may_take() -> None:
     """An hour of 2 workers with 2 GPUs each is 4 GPU-hours."""
     clock = Clock()
-    held = purse("10GPUh", clock, {2: 3600.0}, workers=2, gpus=2)
+    held = purse("10GPUh", clock, {2: 3600.0, 3: 3600.0}, workers=2, gpus=2)
     assert held.affords(spec(2))
-    held.begin(spec(2))
-    assert not held.affords(spec(2)), "8 of 10 are promised"
+    held.begin(spec(2).digest)
+    assert not held.affords(spec(3)), "8 of 10 are promised"
     clock.time = 900
     held.end(spec(2).digest)
     assert held.spent == 4 * 900
-    assert held.affords(spec(2)), "1 + 8 of 10"
+    assert held.affords(spec(3)), "1 + 8 of 10"
 
 
-def record(*complete: ExperimentSpec) -> MemoryTracker:
-    tracker = MemoryTracker()
-    for each in complete:
-        tracker.end(tracker.begin(each, name="toy", owner="here:1:0", tags={}).run_id, Status.COMPLETE)
-    return tracker
-
-
-def agenda(held: Purse, *, in_order: bool, complete: tuple[ExperimentSpec, ...] = ()) -> WithinBudget:
-    cases = tuple(Case(str(hidden), spec(hidden)) for hidden in (2, 9, 3))
-    sweep = Ablation("toys", "laptop", cases, seeds=(0,))
-    return WithinBudget(AblationAgenda(sweep), held, record(*complete), in_order=in_order)
-
-
-def test_an_ablation_passes_over_what_is_too_dear_and_says_so() -> None:
-    within = agenda(purse("1min", Clock(), {2: 10, 9: 100, 3: 10}), in_order=False)
-    jobs = [within.next() for _ in range(3)]
-    assert [job and job.label for job in jobs] == ["2", "3", None]
-    assert [job.label for job in within.put_off] == ["9"]
-
-
-def test_a_search_lets_nothing_overtake_what_is_too_dear() -> None:
-    within = agenda(purse("1min", Clock(), {2: 10, 9: 100, 3: 10}), in_order=True)
-    jobs = [within.next() for _ in range(3)]
-    assert [job and job.label for job in jobs] == ["2", None, None]
-
-
-def test_what_is_on_record_costs_nothing() -> None:
-    within = agenda(purse("1min", Clock(), {2: 10, 3: 10}), in_order=False, complete=(spec(9),))
-    assert [(job := within.next()) and job.label for _ in range(4)] == ["2", "9", "3", None]
-
-
-def test_what_could_not_be_afforded_is_begun_when_others_took_less_than_they_might_have() -> None:
+def test_what_was_promised_and_never_begins_costs_nothing() -> None:
     clock = Clock()
-    within = agenda(purse("1workerh", clock, {2: 1000, 9: 1000, 3: 9000}), in_order=False)
-    first = within.next()
-    assert first is not None
-    assert within.next() is None
+    held = purse("1workerh", clock, {2: 1000.0, 3: 1000.0})
+    assert held.affords(spec(2))
+    assert not held.affords(spec(3)), "twice 2,000 s"
+    clock.time = 500
+    assert held.spent == 0
+    held.release(spec(2).digest)
+    assert held.affords(spec(3))
+    held.end(spec(2).digest)
+    assert held.spent == 0
+
+
+class Sweep:
+    """A command's way through three toys of the widths 2, 9 and 3, of which nobody trains one."""
+
+    def __init__(self, held: Purse, folder: Path, tracker: MemoryTracker, *cases: int) -> None:
+        toys = tuple(Case(f"{place}: {hidden}", spec(hidden)) for place, hidden in enumerate(cases))
+        found = Ablation("toys", "laptop", toys, seeds=(0,))
+        settings = Settings("memory", str(folder), str(folder / "saved"), str(folder / "data"))
+        self.tracker, self.purse = tracker, held
+        self.drive = Drive(
+            found, AblationAgenda(found), tracker.group("toys", kind="ablation", scale="laptop", owner=ME),
+            resources=Resources(), settings=settings, tracker=tracker, say=lambda text: None, purse=held,
+        )  # fmt: skip
+        self.drive.attach(Recorder(lambda: tracker, ME), 2)
+
+    def propose(self, trial: str, *, begun: bool = True) -> int | str | None:
+        """The width of what is proposed; it begins at once."""
+        work = self.drive.propose(trial)
+        if not isinstance(work, Work):
+            return work
+        if begun:
+            self.drive.begun(trial)
+        return work.spec.model.hidden  # type: ignore[attr-defined]
+
+    def finish(self, trial: str, status: Status = Status.COMPLETE, *, starved: bool = False) -> None:
+        self.drive.finish(trial, status, "", starved=starved)
+
+    @property
+    def put_off(self) -> list[str]:
+        return [job.label for job in self.drive.allowance.put_off]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Callable[..., Sweep]:
+    def make(held: Purse, *cases: int, tracker: MemoryTracker | None = None) -> Sweep:
+        return Sweep(held, tmp_path, tracker or MemoryTracker(), *(cases or (2, 9, 3)))
+
+    return make
+
+
+Make = Callable[..., Sweep]
+
+
+def test_an_ablation_passes_over_what_is_too_dear_and_says_so(sweep: Make) -> None:
+    within = sweep(purse("1min", Clock(), {2: 10, 9: 100, 3: 10}))
+    assert [within.propose(trial) for trial in "123"] == [2, 3, None]
+    within.finish("1")
+    within.finish("2")
+    assert within.propose("3") == NO_MORE
+    assert within.put_off == ["1: 9"]
+    assert "left out by the budget of 1min (0s spent): 1: 9 seed 0, which may take 3m20s" in (
+        within.drive.allowance.told()
+    )
+
+
+def test_a_search_lets_nothing_overtake_what_is_too_dear(sweep: Make) -> None:
+    within = sweep(purse("1min", Clock(), {2: 10, 9: 100, 3: 10}))
+    within.drive.allowance.in_order = True
+    assert [within.propose(trial) for trial in "12"] == [2, None]
+    within.finish("1")
+    assert within.propose("2") == NO_MORE
+
+
+def test_what_is_on_record_costs_nothing(sweep: Make) -> None:
+    tracker = MemoryTracker()
+    tracker.end(tracker.begin(spec(9), name="toy", owner=ME, tags={}).run_id, Status.COMPLETE)
+    within = sweep(purse("1min", Clock(), {2: 10, 3: 10}), tracker=tracker)
+    assert [within.propose(trial) for trial in "12"] == [2, 3]
+    assert within.put_off == []
+    assert within.drive.tally.reused == 1
+
+
+def test_what_could_not_be_afforded_is_begun_when_others_took_less_than_they_might_have(sweep: Make) -> None:
+    clock = Clock()
+    within = sweep(purse("1workerh", clock, {2: 1000, 9: 1000, 3: 9000}))
+    assert [within.propose(trial) for trial in "12"] == [2, None]
     clock.time = 100
-    run = record(first.spec).find([first.spec.digest])[first.spec.digest]
-    within.settle(first, run)
-    second = within.next()
-    assert second is not None
-    assert second.label == "9"
-    assert within.next() is None
+    within.finish("1")
+    assert [within.propose(trial) for trial in "23"] == [9, None]
     clock.time = 200
-    within.settle(second, run)
-    assert within.next() is None
-    assert [job.label for job in within.put_off] == ["3"]
+    within.finish("2")
+    assert within.propose("3") == NO_MORE
+    assert within.put_off == ["2: 3"]
+    assert within.purse.spent == 200
+
+
+def test_only_the_time_between_its_place_and_its_end_is_charged_to_a_run(sweep: Make) -> None:
+    """Ray starts, a node is awaited: nobody works yet."""
+    clock = Clock()
+    within = sweep(purse("1workerh", clock, {2: 100}), 2)
+    assert within.drive.anything_left()
+    clock.time = 300
+    assert within.propose("1", begun=False) == 2
+    clock.time = 700
+    assert within.purse.spent == 0
+    within.drive.begun("1", ago=20)
+    clock.time = 750
+    within.drive.begun("1", ago=0)
+    assert within.purse.spent == 70
+    within.finish("1")
+    clock.time = 9000
+    assert within.purse.spent == 70
+
+
+def test_a_run_is_charged_once_and_whole_however_many_jobs_wait_for_it(sweep: Make) -> None:
+    clock = Clock()
+    within = sweep(purse("1workerh", clock, {2: 100}), 2, 2, 2)
+    assert within.propose("1") == 2
+    clock.time = 60
+    assert within.propose("2") is None
+    clock.time = 100
+    within.finish("1")
+    assert within.propose("2") == NO_MORE
+    assert within.purse.spent == 100
+    assert within.drive.tally.complete == 3
+
+
+def test_a_run_that_another_process_has_takes_nothing_from_the_budget(
+    sweep: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.backlog.TAKEN_LOOK_SECONDS", 0.01)
+    clock, tracker = Clock(), MemoryTracker()
+    other = tracker.begin(spec(2), name="toy", owner="elsewhere:1:1", tags={})
+    within = sweep(purse("1workerh", clock, {2: 1000, 3: 1000}), 2, 3, tracker=tracker)
+    assert within.propose("1") == 3, "3,600 s hold one of the two at most"
+    clock.time = 500
+    within.finish("1")
+    assert within.purse.spent == 500
+    time.sleep(0.02)
+    assert within.propose("2") is None
+    tracker.end(other.run_id, Status.COMPLETE)
+    time.sleep(0.02)
+    assert within.propose("2") == NO_MORE
+    assert within.purse.spent == 500
+
+
+def test_a_trial_that_is_tried_again_alone_is_charged_for_both_tries_and_not_for_the_time_between(
+    sweep: Make,
+) -> None:
+    clock = Clock()
+    within = sweep(purse("1workerh", clock, {2: 100, 3: 100}), 2, 3)
+    assert [within.propose(trial) for trial in "12"] == [2, 3]
+    clock.time = 10
+    within.finish("1", Status.FAILED, starved=True)
+    clock.time = 200
+    within.finish("2")
+    clock.time = 1000
+    assert within.propose("3") == 2
+    clock.time = 1050
+    within.finish("3")
+    assert within.purse.spent == 10 + 200 + 50
+
+
+def test_what_is_tried_again_has_to_be_afforded_again(sweep: Make) -> None:
+    clock = Clock()
+    within = sweep(purse("1workerh", clock, {2: 1000}), 2)
+    assert within.propose("1") == 2
+    clock.time = 1700
+    within.finish("1", Status.FAILED, starved=True)
+    assert within.propose("2") == NO_MORE
+    assert within.put_off == ["0: 2"]
 
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_job_is_not_lost_where_the_record_does_not_say_whether_it_is_done(
-    in_order: bool, monkeypatch: pytest.MonkeyPatch
+    in_order: bool, sweep: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(digests: object) -> dict[str, RunRecord]:
         raise TrackingUnreachable("away")
 
-    within = agenda(purse("4h", Clock(), {2: 1, 9: 1, 3: 1}), in_order=in_order)
+    monkeypatch.setattr("lab.outage.AWAY_LOOK_SECONDS", 0.0)
+    within = sweep(purse("4h", Clock(), {2: 1, 9: 1, 3: 1}))
+    within.drive.allowance.in_order = in_order
     with monkeypatch.context() as patch:
         patch.setattr(within.tracker, "find", away)
-        with pytest.raises(TrackingUnreachable):
-            within.next()
-    assert [(job := within.next()) and job.label for _ in range(4)] == ["2", "9", "3", None]
+        assert within.propose("1") is None
+    assert [within.propose(trial) for trial in "123"] == [2, 9, 3]

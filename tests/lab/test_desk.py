@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from lab.desk import CLOSED, Desk, Outcome, Slip
@@ -28,8 +29,19 @@ def test_an_outcome_is_taken_once() -> None:
     desk.put([slip("1")])
     desk.fetch("a", patience=0)
     desk.fetch("a", done("1"), patience=0)
-    assert [outcome.trial for outcome in desk.put([])] == ["1"]
-    assert desk.put([]) == []
+    assert [outcome.trial for outcome in desk.put([]).done] == ["1"]
+    assert desk.put([]).done == []
+
+
+def test_a_trial_is_told_to_have_begun_once_it_is_fetched_and_since_when() -> None:
+    desk = Desk()
+    assert desk.put([slip("1")]).begun == {}
+    before = time.monotonic()
+    desk.fetch("a", patience=0)
+    begun = desk.put([]).begun
+    assert list(begun) == ["1"]
+    assert 0 <= begun["1"] <= time.monotonic() - before
+    assert desk.put([]).begun == {}
 
 
 def test_a_lane_that_waits_gets_what_is_put_meanwhile() -> None:
@@ -50,9 +62,9 @@ def test_what_a_lost_lane_had_can_be_put_again_and_its_late_outcome_does_not_cou
     desk.put([slip("1")])
     assert desk.fetch("b", patience=0) == slip("1")
     desk.fetch("a", done("1"), patience=0)
-    assert desk.put([]) == []
+    assert desk.put([]).done == []
     desk.fetch("b", done("1"), patience=0)
-    assert desk.put([]) == [done("1")]
+    assert desk.put([]).done == [done("1")]
 
 
 def test_a_closed_desk_sends_lanes_home_once_it_is_empty() -> None:

@@ -58,13 +58,17 @@ def test_the_screen_shows_what_every_worker_does_and_how_far_the_sweep_is(sweep:
     first, second = sweep.propose("1"), sweep.propose("2")
     assert isinstance(first, Work)
     assert isinstance(second, Work)
+    assert isinstance(sweep.propose("3"), Work)
+    sweep.begun("1")
+    sweep.begun("2")
     first.sink.log([Scalar("train/loss", 7, 0.5), Scalar("lr", 7, 0.01), Scalar("validation/top1", 7, 0.25)])
     first.sink.log([Scalar("train/loss", 9, 0.4), Scalar("pace/step_seconds", 9, 0.1)])
     screen.show(sweep)
-    summary, one, two = terminal.lines
-    assert summary == "toys  0/3 done, 2 running, 0 failed"
+    summary, one, two, three = terminal.lines
+    assert summary == "toys  0/3 done, 3 running, 0 failed"
     assert one.startswith("  hidden 2 seed 0  step 9/21  loss 0.4  validation/top1 25.0%  ")
     assert two.startswith("  hidden 3 seed 0  starting  ")
+    assert three.startswith("  hidden 4 seed 0  waiting for a place  ")
 
 
 def test_lines_that_stay_stand_above_the_block_and_the_block_is_drawn_again(sweep: Drive) -> None:

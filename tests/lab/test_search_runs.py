@@ -24,7 +24,6 @@ from lab.tracking.memory import MemoryTracker
 from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import Scalar, Status, membership
 from lab.trial import Work
-from lab.within import WithinBudget
 from tests.lab.test_drive import ME, Command
 from tests.lab.toy import ToyModel, toy_spec
 
@@ -242,8 +241,7 @@ def test_a_search_within_a_budget_stops_before_it_and_goes_on_as_if_it_had_not(t
     poor = Command(MemoryTracker(), tmp_path / "poor")
     now = [0.0]
     purse = Purse(Budget.parse("35min"), lambda spec: Range(1, 1, 600), Resources(), lambda: now[0])
-    drive, recorder = driven(poor, found)
-    drive.backlog.agenda = agenda = WithinBudget(drive.agenda, purse, poor.tracker, in_order=True)
+    drive, recorder = driven(poor, found, purse=purse)
     number = 0
     while (work := drive.propose(str(number))) != NO_MORE:
         assert isinstance(work, Work)
@@ -252,8 +250,8 @@ def test_a_search_within_a_budget_stops_before_it_and_goes_on_as_if_it_had_not(t
     drive.close()
     recorder.close()
     assert len(poor.trained) == 3, "a fourth might end after 40 minutes"
-    assert "left out by the budget of 35min" in agenda.told()
-    assert "trial 3" in agenda.told()
+    assert "left out by the budget of 35min" in drive.allowance.told()
+    assert "trial 3" in drive.allowance.told()
     assert poor.parent("search").status is Status.STOPPED
     poor.run(found)
     assert poor.trials() == whole.trials()

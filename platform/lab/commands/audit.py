@@ -66,7 +66,7 @@ def audit(arguments: argparse.Namespace) -> int:
             )
             continue
         if purse is not None:
-            purse.begin(one.spec)
+            purse.begin(one.spec.digest)
         same, words = again(one, tracker, settings, resources, arguments.tolerance)
         if purse is not None:
             purse.end(one.spec.digest)

@@ -72,7 +72,7 @@ class Screen:
             parts += [f"loss {s.value:.4g}" for s in told if s.name == "train/loss"]
             parts += [f"{s.name} {shown(s.name, s.value)}" for s in told if telling(s.name)]
         else:
-            parts.append("starting")
+            parts.append("starting" if running.begun else "waiting for a place")
         return "  ".join([*parts, span(self._now() - running.since)])
 
     def _total(self, spec: ExperimentSpec) -> int:
