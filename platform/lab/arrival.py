@@ -10,9 +10,12 @@ import fcntl
 import json
 import os
 import re
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import IO
@@ -27,6 +30,10 @@ PROJECT = "perceiver-lab"
 TAKES_TURNS = {"train", "sweep"}
 HIGHEST = 1000
 LOOK_SECONDS = 1.0
+LONG_SECONDS = 12 * 3600.0
+"""after which a job goes before what would yield more: nothing waits for ever"""
+VALUE_SECONDS = 120.0
+WAITS = "lab: waiting for its turn,"
 
 
 def locked(constraints: str) -> dict[str, str]:
@@ -108,42 +115,127 @@ def installed(name: str) -> str | None:
         return None
 
 
-def take_turn(folder: Path, priority: int, at_once: int, say: Callable[[str], object]) -> IO[str]:
+@dataclass(frozen=True)
+class Ticket:
+    """A job in the queue. cells: cases it would complete, and hours: what that takes of devices, likely; None
+    where nobody could tell · came: seconds since the epoch"""
+
+    name: str
+    priority: int
+    came: float
+    cells: int | None = None
+    hours: float | None = None
+
+    @property
+    def yields(self) -> float:
+        """Cells for an hour of a device; none where nobody could tell."""
+        if self.cells is None or self.hours is None:
+            return 0.0
+        return self.cells / self.hours if self.hours > 0 else float("inf")
+
+    def place(self, now: float) -> tuple[object, ...]:
+        """What the queue is sorted by: priority, then whoever has waited long enough, then what an hour
+        yields, then whoever came first."""
+        long = now - self.came > LONG_SECONDS
+        return -self.priority, not long, 0.0 if long else -self.yields, self.came, self.name
+
+    def reason(self, now: float) -> str:
+        """Why it has its place, in words."""
+        told = [f"priority {self.priority}"] if self.priority else []
+        if now - self.came > LONG_SECONDS:
+            told.append(f"has waited {(now - self.came) / 3600:.0f} h")
+        elif self.cells is None or self.hours is None:
+            told.append("cost unknown")
+        else:
+            cells = "1 cell" if self.cells == 1 else f"{self.cells} cells"
+            told.append(f"{cells} for {self.hours:.3g} device-hours")
+        return ", ".join(told)
+
+
+def take_turn(
+    folder: Path,
+    ticket: Ticket,
+    at_once: int,
+    say: Callable[[str], object],
+    value: Callable[[], tuple[int, float] | None] = lambda: None,
+) -> IO[str]:
     """Wait until fewer than `at_once` jobs run and none that waits goes before; return what holds the place.
 
-    The higher priority goes first, of equals whoever came first. Places and tickets are file locks: whatever
-    ends a process gives them back.
+    value: cells and hours of this job, asked once and only where it has to wait. Places and tickets are file
+    locks: whatever ends a process gives them back.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ticket = folder / f"{HIGHEST - priority:06d}-{time.time_ns()}-{os.getpid()}.ticket"
-    with ticket.open("w") as mine:
+    with _held(folder, ticket) as file:
+        told, known = "", False
+        while True:
+            now = time.time()
+            others = (_read(at) for at in _living(folder.glob("*.ticket")) if at != file)
+            before = sorted(
+                (t for t in others if t and t.place(now) < ticket.place(now)), key=lambda t: t.place(now)
+            )
+            place = None if before else _free_place(folder, at_once)
+            if place is not None:
+                return place
+            if not known:
+                cells, hours = value() or (None, None)
+                ticket, known = replace(ticket, cells=cells, hours=hours), True
+                _write(file, ticket)
+                continue
+            if (line := waiting(ticket, before, now)) != told:
+                say(line)
+                told = line
+            time.sleep(LOOK_SECONDS)
+
+
+def waiting(ticket: Ticket, before: Sequence[Ticket], now: float) -> str:
+    """The line that `lab jobs` shows: place and reason, and whom it waits for."""
+    line = f"{WAITS} {len(before)} before it ({ticket.reason(now)})"
+    if before:
+        line += f"; next is {before[0].name} ({before[0].reason(now)})"
+    return line
+
+
+@contextmanager
+def _held(folder: Path, ticket: Ticket) -> Iterator[Path]:
+    """A place in the queue, for as long as the context lasts or the process lives."""
+    file = folder / f"{time.time_ns()}-{os.getpid()}.ticket"
+    lock = file.with_suffix(".lock")
+    with lock.open("w") as mine:
         fcntl.flock(mine, fcntl.LOCK_EX)
-        told = -1
         try:
-            while True:
-                before = sum(1 for _ in _living(t for t in folder.glob("*.ticket") if t.name < ticket.name))
-                place = None if before else _free_place(folder, at_once)
-                if place is not None:
-                    return place
-                if before != told:
-                    say(f"lab: waiting for its turn, {before} before it")
-                    told = before
-                time.sleep(LOOK_SECONDS)
+            _write(file, ticket)
+            yield file
         finally:
-            ticket.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
-def _living(tickets: Iterable[Path]) -> Iterable[Path]:
+def _write(file: Path, ticket: Ticket) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(asdict(ticket)))
+    new.replace(file)
+
+
+def _read(file: Path) -> Ticket | None:
+    try:
+        return Ticket(**json.loads(file.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _living(tickets: Iterable[Path]) -> Iterator[Path]:
     """Those whose process still holds them; others are cleared away."""
-    for ticket in tickets:
+    for ticket in list(tickets):
+        lock = ticket.with_suffix(".lock")
         try:
-            with ticket.open() as file:
+            with lock.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 ticket.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
         except BlockingIOError:
             yield ticket
         except FileNotFoundError:
-            continue
+            ticket.unlink(missing_ok=True)
 
 
 def _free_place(folder: Path, at_once: int) -> IO[str] | None:
@@ -173,16 +265,34 @@ def main() -> None:
         print(f"{REFUSED} {differs}.", flush=True)
         sys.exit(REFUSAL)
     print(f"{ACCEPTED} ({job['lock']})", flush=True)
-    words = sys.argv[1:]
-    if words[0] in TAKES_TURNS:
-        queue = Path(os.environ.get("LAB_QUEUE") or Path.home() / "lab-queue")
-        at_once = int(os.environ.get("LAB_JOBS_AT_ONCE") or 1)
-        place = take_turn(queue, job["priority"], at_once, lambda line: print(line, flush=True))
-        os.set_inheritable(place.fileno(), True)  # held by what this process becomes
+    words, folder = sys.argv[1:], root / job["folder"]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(root / "platform"), str(root)])
     os.environ["PYTHONUNBUFFERED"] = "1"
-    os.chdir(root / job["folder"])
+    os.chdir(folder)
+    if words[0] in TAKES_TURNS:
+        place = take_turn(
+            Path(os.environ.get("LAB_QUEUE") or Path.home() / "lab-queue"),
+            Ticket(job.get("name", "a job"), job["priority"], time.time()),
+            int(os.environ.get("LAB_JOBS_AT_ONCE") or 1),
+            lambda line: print(line, flush=True),
+            lambda: value(words),
+        )
+        os.set_inheritable(place.fileno(), True)  # held by what this process becomes
     os.execv(sys.executable, [sys.executable, "-m", "lab.cli", *words])  # noqa: S606
+
+
+def value(words: Sequence[str]) -> tuple[int, float] | None:
+    """Cells that a command completes and hours of devices that it takes, by the record; None where nobody can
+    tell."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "lab.commands.worth", *words],
+            capture_output=True, text=True, timeout=VALUE_SECONDS, check=True,
+        )  # fmt: skip
+        cells, hours = json.loads(asked.stdout.strip().rpartition("\n")[2])
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return int(cells), float(hours)
 
 
 if __name__ == "__main__":

@@ -112,9 +112,11 @@ class Jobs:
                 attempts += 1
                 if job.active:
                     return job, False
+        name = f"{_slug(words)}-{key}-{attempts + 1}"
         with tempfile.TemporaryDirectory(prefix="lab-parcel-") as folder:
             parcel = pack(words, Path(folder), settings)
             expected = {
+                "name": name,
                 "python": f"{sys.version_info.major}.{sys.version_info.minor}",
                 "lock": parcel.lock,
                 "priority": priority,
@@ -139,9 +141,9 @@ class Jobs:
                 "by": f"{getpass.getuser()}@{socket.gethostname()}",
             }
             with self._told():
-                name = self._client.submit_job(
+                self._client.submit_job(
                     entrypoint=f"exec python -P platform/lab/arrival.py {shlex.join(parcel.words)}",
-                    submission_id=f"{_slug(words)}-{key}-{attempts + 1}",
+                    submission_id=name,
                     runtime_env={"working_dir": folder, "env_vars": environment},
                     metadata={LABEL + entry: value for entry, value in metadata.items()},
                 )

@@ -77,8 +77,16 @@ def test_what_the_project_needs_is_followed_through_extras_and_leaves_out_what_t
     assert found == {"ray", "torch", "click", "aiohttp", "pandas", "sympy", "triton"}
 
 
-def waits(folder: Path, name: str, priority: int, log: Path, holds: float) -> None:
-    with arrival.take_turn(folder, priority, 1, lambda line: None):
+def waits(
+    folder: Path, ticket: arrival.Ticket, worth: tuple[int, float] | None, log: Path, holds: float
+) -> None:
+    name, told = ticket.name, log.with_suffix(".told")
+
+    def say(line: str) -> None:
+        with told.open("a") as file:
+            file.write(f"{name}: {line}\n")
+
+    with arrival.take_turn(folder, ticket, 1, say, lambda: worth):
         with log.open("a") as file:
             file.write(f"{name}\n")
         time.sleep(holds)
@@ -91,12 +99,19 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     context, queue, log = multiprocessing.get_context("fork"), tmp_path / "queue", tmp_path / "log"
     started: list[multiprocessing.Process] = []
 
-    def start(name: str, priority: int, holds: float) -> multiprocessing.Process:
-        known = len(list(queue.glob("*.ticket"))) if queue.exists() else 0
-        process = context.Process(target=waits, args=(queue, name, priority, log, holds))
+    def start(
+        name: str,
+        priority: int,
+        holds: float,
+        worth: tuple[int, float] | None = None,
+        came: float | None = None,
+    ) -> multiprocessing.Process:
+        ticket = arrival.Ticket(name, priority, time.time() if came is None else came)
+        process = context.Process(target=waits, args=(queue, ticket, worth, log, holds))
         process.start()
         started.append(process)
-        while len(list(queue.glob("*.ticket"))) <= known and not (log.exists() and name in log.read_text()):
+        told = log.with_suffix(".told")
+        while not any(file.exists() and name in file.read_text() for file in (log, told)):
             time.sleep(0.01)
         return process
 
@@ -115,6 +130,48 @@ def test_the_highest_priority_goes_first_and_of_equals_whoever_came_first(contes
     for process in others:
         process.join(30)
     assert contest.log.read_text().split() == ["first", "urgent", "early", "late", "low"]
+
+
+def test_of_equal_priority_whoever_completes_more_for_its_cost_goes_first_and_says_why(contest) -> None:
+    first = contest("first", 0, 600)
+    others = [
+        contest("unknown", 0, 0),
+        contest("dear", 0, 0, worth=(3, 30.0)),
+        contest("cheap", 0, 0, worth=(1, 0.5)),
+        contest("urgent", 1, 0, worth=(1, 900.0)),
+        contest("done", 0, 0, worth=(0, 0.0)),
+        contest("patient", 0, 0, worth=(1, 900.0), came=time.time() - arrival.LONG_SECONDS - 1),
+    ]
+    told = contest.log.with_suffix(".told").read_text()
+    first.kill()
+    for process in others:
+        process.join(30)
+    order = ["first", "urgent", "patient", "done", "cheap", "dear", "unknown"]
+    assert contest.log.read_text().split() == order
+    assert "dear: lab: waiting for its turn, 0 before it (3 cells for 30 device-hours)\n" in told
+    assert "cheap: lab: waiting for its turn, 0 before it (1 cell for 0.5 device-hours)\n" in told, (
+        "it passes the one that came before it"
+    )
+    assert (
+        "done: lab: waiting for its turn, 1 before it (0 cells for 0 device-hours); "
+        "next is urgent (priority 1, 1 cell for 900 device-hours)\n"
+    ) in told
+
+
+def test_a_place_follows_from_the_tickets_alone() -> None:
+    def ticket(name: str, **known: float) -> arrival.Ticket:
+        return arrival.Ticket(name, **({"priority": 0, "came": 0.0} | known))
+
+    cheap, dear = ticket("cheap", cells=1, hours=1.0), ticket("dear", cells=2, hours=4.0)
+    early, late = ticket("a", came=1.0), ticket("b", came=2.0)
+    for order in ([dear, late, cheap, early], [early, cheap, late, dear]):
+        sorted_ = sorted(order, key=lambda t: t.place(10.0))
+        assert [t.name for t in sorted_] == ["cheap", "dear", "a", "b"]
+    after = arrival.LONG_SECONDS + 1.5
+    assert min([cheap, early, late], key=lambda t: t.place(after)).name == "cheap", (
+        "all have waited: the first to come"
+    )
+    assert arrival.Ticket("x", 0, 1.0).reason(after + 10).startswith("has waited 12 h")
 
 
 def test_a_job_killed_while_it_waits_holds_nobody_up(contest) -> None:

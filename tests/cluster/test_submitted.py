@@ -46,3 +46,36 @@ def test_a_lost_job_is_told_of_with_the_command_that_continues_it() -> None:
     assert list(lost([job("sweep-table6-a1-1", "SUCCEEDED")])) == []
     assert list(lost([])) == [], "what was seen to end is not lost later"
     assert last_words("one\ntwo\r three \n\n") == "three"
+
+
+def test_a_job_whose_turn_has_not_come_is_shown_as_waiting_with_the_reason_for_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from argparse import Namespace
+
+    from lab import submit
+    from lab.arrival import Ticket, waiting
+    from lab.commands.jobs import jobs
+
+    other = Ticket("train-x-b2-1", 0, 1.0, 2, 0.5)
+    said = waiting(Ticket("sweep-table6-a1-1", 0, 0.0, 3, 30.0), [other], 2.0)
+
+    class Cluster:
+        def all(self) -> list[submit.Job]:
+            return [
+                submit.Job("sweep-table6-a1-1", "RUNNING", "sweep table6", "a1", 0, 1.0, None, ""),
+                submit.Job("train-y-c3-1", "RUNNING", "train y", "c3", 0, 1.0, None, ""),
+            ]
+
+        def logs(self, name: str) -> str:
+            return f"accepted\n{said}\n" if name.startswith("sweep") else "step 3\n"
+
+    monkeypatch.setattr(submit, "Jobs", Cluster)
+    jobs(Namespace(all=False, last=10))
+    first, why, second, last = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == "waiting"
+    assert why.strip() == (
+        "1 before it (3 cells for 30 device-hours); next is train-x-b2-1 (2 cells for 0.5 device-hours)"
+    )
+    assert second.split()[0] == "running"
+    assert last.strip() == "step 3"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lab import submitted
+from lab.arrival import WAITS
 from lab.train.progress import clock
 
 if TYPE_CHECKING:
@@ -15,30 +16,34 @@ if TYPE_CHECKING:
 
 
 def jobs(arguments: argparse.Namespace) -> None:
-    """One line per job, the newest first; with what each that runs said last."""
+    """One line per job, the newest first; under it what one that runs said last, or why one that waits has
+    its place."""
     from lab.submit import Jobs
 
     cluster = Jobs()
     known = cluster.all()
     for job in known:
         if arguments.all or job.active or job in known[: arguments.last]:
-            print(line(job, time.time()))
-            if job.active and (words := last_words(cluster.logs(job.name))):
-                print(f"    {words}")
+            said = last_words(cluster.logs(job.name)) if job.active else ""
+            print(line(job, time.time(), waits=said.startswith(WAITS)))
+            if said:
+                print(f"    {said.removeprefix(WAITS).strip()}")
     for told in lost(known):
         print(told)
 
 
-def line(job: Job, now: float) -> str:
+def line(job: Job, now: float, *, waits: bool = False) -> str:
+    """waits: whether it has come, and its turn has not; Ray calls that running, too."""
     took = clock((job.ended or now) - job.begun) if job.begun else ""
     priority = f"  priority {job.priority}" if job.priority else ""
-    return f"{job.status.lower():10}{took:>9}  {job.name}  {job.command}{priority}"
+    status = "waiting" if waits else job.status.lower()
+    return f"{status:10}{took:>9}  {job.name}  {job.command}{priority}"
 
 
 def last_words(text: str) -> str:
     """The last line that says something, as a terminal would show it."""
     lines = [words for words in text.replace("\r", "\n").split("\n") if words.strip()]
-    return lines[-1].strip()[:160] if lines else ""
+    return lines[-1].strip()[:240] if lines else ""
 
 
 def lost(known: Sequence[Job]) -> Iterator[str]:
