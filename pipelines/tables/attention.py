@@ -21,7 +21,7 @@ from pipelines.tables.table import ResultsTable
 
 PICTURE = re.compile(
     r'<image href="data:image/png;base64,([A-Za-z0-9+/]+={0,2})" x="[\d.]+" y="([\d.]+)" width="[\d.]+" '
-    r'height="[\d.]+" style="image-rendering:pixelated"/>'
+    r'height="[\d.]+" image-rendering="pixelated"/>'
 )
 """as `lab.train.sights` writes it: nothing else of the file comes to a page"""
 

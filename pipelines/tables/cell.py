@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from lab import forecast
 from lab.spec import ExperimentSpec
 from pipelines.tables import statistics
 from pipelines.tables.paper import Quoted
@@ -79,6 +80,14 @@ class Measurement:
         """What fills the cell, and does nothing when it is full."""
         return f"lab sweep {self.sweep} --scale {self.scale}"
 
+    def operations(self, runs: int) -> float | None:
+        """Of so many of its runs, on the full data: training and evaluations. None where its size is not
+        stated."""
+        if runs == 0:
+            return 0.0
+        sizes = forecast.stated_sizes(self.specs[0])
+        return None if sizes is None else runs * forecast.operations(self.specs[0], sizes)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -94,23 +103,33 @@ class Reading:
 
 @dataclass(frozen=True)
 class Missing:
-    """A measurement without a finished run. `price` is an estimate in seconds, None when nothing is known."""
+    """A measurement without a finished run. `price` is an estimate in seconds, None when nothing is known,
+    and `operations` what it takes whatever it runs on."""
 
     measurement: Measurement
     state: State
     paper: Quoted | None = None
     price: float | None = None
 
+    @property
+    def operations(self) -> float | None:
+        return self.measurement.operations(self.state.lacking)
+
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement with at least one finished run. `price` is what the seeds still missing would take."""
+    """A measurement with at least one finished run. `price` is what the seeds still missing would take, and
+    so is `operations`."""
 
     measurement: Measurement
     state: State
     readings: tuple[Reading, ...]
     paper: Quoted | None = None
     price: float | None = None
+
+    @property
+    def operations(self) -> float | None:
+        return self.measurement.operations(self.state.lacking)
 
     @property
     def by_seed(self) -> dict[int, float]:

@@ -20,7 +20,7 @@ from pipelines.tables.table import ResultsTable
 FIELDS = (
     "table", "row", "column", "scale", "kind", "state", "done", "of", "why", "value", "unit", "low", "high",
     "n", "at_paper_scale", "paper", "paper_status", "difference", "comparable", "verdict", "best", "metric",
-    "selection", "run_ids", "digests", "command", "price_seconds",
+    "selection", "run_ids", "digests", "command", "price_seconds", "price_flop",
 )  # fmt: skip
 """The columns of the CSV: one line per cell."""
 
@@ -96,7 +96,7 @@ def _facts(table: ResultsTable, cell: Cell) -> dict[str, Any]:
     quoted = cell if isinstance(cell, Quoted) else cell.paper
     facts: dict[str, Any] = dict.fromkeys(
         ("done", "of", "value", "low", "high", "at_paper_scale", "difference", "metric", "selection",
-         "command", "price_seconds")
+         "command", "price_seconds", "price_flop")
     ) | {
         "kind": type(cell).__name__.lower(),
         "scale": table.scale if quoted is not cell else "paper",
@@ -125,7 +125,7 @@ def _facts(table: ResultsTable, cell: Cell) -> dict[str, Any]:
             "state": str(cell.state), "done": cell.state.done, "of": cell.state.of, "why": cell.state.why,
             "unit": "%", "metric": asked.metric, "selection": asked.selection.name,
             "digests": [spec.digest for spec in asked.specs], "command": asked.command,
-            "price_seconds": cell.price,
+            "price_seconds": cell.price, "price_flop": cell.operations,
         }  # fmt: skip
     if isinstance(cell, Measured):
         of = cell.estimate

@@ -86,9 +86,8 @@ def to_do(table: ResultsTable) -> Iterator[str]:
                 yield from ("No result yet:", "")
                 first = False
             why = f" ({cell.state.why})" if cell.state.why else ""
-            command = (
-                f"; `{cell.measurement.command}`, {wording.price(cell.price)}" if cell.state.lacking else ""
-            )
+            price = wording.price(cell.price, cell.operations)
+            command = f"; `{cell.measurement.command}`, {price}" if cell.state.lacking else ""
             yield f"- {row.label}, {column.title.lower()}: {cell.state}{why}{command}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lab.commands.plan import scaled
 from pipelines.tables.cell import Cell, Counted, Measured, Missing, Stage, short
 from pipelines.tables.paper import Quoted
 from pipelines.tables.statistics import Estimate
@@ -90,6 +91,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def price(seconds: float | None) -> str:
-    """What filling a cell would take, from the median of its sweep's finished runs."""
-    return "price unknown: no finished run of this sweep" if seconds is None else f"about {duration(seconds)}"
+def price(seconds: float | None, operations: float | None = None) -> str:
+    """What filling a cell would take, `3.1 TFLOP, about 12 min`: the time from the median of its sweep's
+    finished runs, the operations from its specification."""
+    time = "time unknown: no finished run of this sweep" if seconds is None else f"about {duration(seconds)}"
+    return ", ".join(([scaled(operations, "FLOP")] if operations else []) + [time])

@@ -73,15 +73,24 @@ def split_sizes(spec: ExperimentSpec, root: str) -> Mapping[str, int]:
 
     Raises MissingDataset where it is neither prepared nor known.
     """
-    splits = {"train", *spec.evaluation.splits, *spec.evaluation.at_end}
     try:
         source = spec.data.open(root)
     except MissingDataset:
-        stated: Mapping[str, int] = getattr(spec.data, "full_sizes", {})
-        if not splits <= stated.keys():
+        stated = stated_sizes(spec)
+        if stated is None:
             raise
         return stated
-    return {split: source.size(split) for split in splits}
+    return {split: source.size(split) for split in _splits(spec)}
+
+
+def stated_sizes(spec: ExperimentSpec) -> Mapping[str, int] | None:
+    """The same of the full set, wherever that is; None where they are not stated."""
+    stated: Mapping[str, int] = getattr(spec.data, "full_sizes", {})
+    return stated if _splits(spec) <= stated.keys() else None
+
+
+def _splits(spec: ExperimentSpec) -> set[str]:
+    return {"train", *spec.evaluation.splits, *spec.evaluation.at_end}
 
 
 def operations(spec: ExperimentSpec, sizes: Mapping[str, int]) -> float:

@@ -93,7 +93,7 @@ def basis(finding: Finding) -> str:
         parts.append(finding.why)
     parts += [f"`{command}`" for command in finding.commands]
     if finding.commands:
-        parts.append(wording.price(finding.price))
+        parts.append(wording.price(finding.price, finding.operations))
     return "; ".join(parts)
 
 
@@ -133,4 +133,5 @@ def _facts(finding: Finding) -> dict[str, Any]:
         "why": finding.why,
         "commands": list(finding.commands),
         "price_seconds": finding.price,
+        "price_flop": finding.operations,
     }

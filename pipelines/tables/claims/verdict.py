@@ -23,7 +23,8 @@ MOST = 1000
 class Finding:
     """A claim with its effect in points, p-value (Holm over the table's claims) and verdict.
 
-    commands: what fills the cells that it lacks · price: of that in seconds, None where nothing is known
+    commands: what fills the cells that it lacks · price: of that in seconds, operations: of that, None where
+    nothing is known
     """
 
     claim: Claim | Exact
@@ -33,6 +34,7 @@ class Finding:
     why: str = ""
     commands: tuple[str, ...] = ()
     price: float | None = None
+    operations: float | None = None
 
 
 def findings(table: ResultsTable) -> list[Finding]:
@@ -92,12 +94,12 @@ def _finding(
         return Finding(claim, Verdict.PROVEN, None, None, f"by {claim.proof}")
     if effect is None:
         lacking = list(_lacking(table, claim))
-        prices = [cell.price for cell in lacking]
-        known = [price for price in prices if price is not None]
+        runs = {tuple(spec.digest for spec in cell.measurement.specs): cell for cell in lacking}.values()
         return Finding(
             claim, Verdict.UNDECIDED, None, None, "not all its cells are complete",
             commands=tuple(sorted({cell.measurement.command for cell in lacking if cell.state.lacking})),
-            price=sum(known) if len(known) == len(prices) else None,
+            price=_sum([cell.price for cell in runs]),
+            operations=_sum([cell.operations for cell in runs]),
         )  # fmt: skip
     if p is None or effect.low is None or effect.high is None:
         return Finding(claim, Verdict.UNDECIDED, effect, None, "one seed: nothing to test with")
@@ -121,6 +123,12 @@ def _lacking(table: ResultsTable, claim: Claim) -> Iterator[Measured | Missing]:
         cell = table.cell(*place)
         if isinstance(cell, Measured | Missing) and cell.state.stage is not Stage.COMPLETE:
             yield cell
+
+
+def _sum(parts: Sequence[float | None]) -> float | None:
+    """None where one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _half_width(effect: Estimate, tests: int) -> float:

@@ -5,7 +5,7 @@ A run that fills cells of several exhibits stands in each of them, and once in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.durations import Steps
@@ -18,21 +18,33 @@ from pipelines.tables.fill import Record
 from pipelines.tables.report.sheet import finished
 from pipelines.tables.table import ResultsTable
 
+Devices = tuple[tuple[str, float], ...]
+"""kind -> worker-seconds"""
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What is missing would take. runs: how many · operations: of training and evaluations, None where the
+    size of the data is not stated · seconds: None where it is known of no run · devices: kinds as of the
+    finished runs of the same exhibit · unpriced: runs of which no seconds are known"""
+
+    runs: int = 0
+    operations: float | None = 0.0
+    seconds: float | None = None
+    devices: Devices = ()
+    unpriced: int = 0
+
 
 @dataclass(frozen=True)
 class Cost:
-    """runs, seconds, operations: of training, spent · devices: kind -> worker-seconds · lacking: runs ·
-    price: seconds that those would take, None where it is known of none · unpriced: how many it is not
-    known of"""
+    """runs, seconds, operations: of training, spent"""
 
     title: str
     runs: int
     seconds: float
-    devices: tuple[tuple[str, float], ...]
+    devices: Devices
     operations: float
-    lacking: int
-    price: float | None
-    unpriced: int
+    owed: Owed
     commands: tuple[str, ...] = ()
 
 
@@ -53,53 +65,62 @@ def spent(run: RunRecord, spec: ExperimentSpec, record: Record) -> float:
 
 
 def _cost(title: str, tables: Sequence[ResultsTable], record: Record, commands: tuple[str, ...] = ()) -> Cost:
-    runs: dict[str, RunRecord] = {}
-    devices: dict[str, float] = {}
-    operations = 0.0
-    for spec, run in _runs(tables, record):
-        if run.run_id in runs:
-            continue
-        runs[run.run_id] = run
-        device = run.tags.get(f"{MADE}device", "device unknown")
-        workers = int(run.tags.get(f"{MADE}workers", 1))
-        devices[device] = devices.get(device, 0.0) + run.worked * workers
-        operations += spent(run, spec, record)
-    lacking, price, unpriced = _missing(tables)
-    seconds = sum(run.worked for run in runs.values())
+    ran = {run.run_id: (spec, run) for spec, run in _runs(tables, record)}.values()
     return Cost(
         title,
-        len(runs),
-        seconds,
-        tuple(sorted(devices.items())),
-        operations,
-        lacking,
-        price,
-        unpriced,
-        commands,
+        runs=len(ran),
+        seconds=sum(run.worked for _, run in ran),
+        devices=_devices(run for _, run in ran),
+        operations=sum(spent(run, spec, record) for spec, run in ran),
+        owed=_owed(tables, record),
+        commands=commands,
     )
 
 
-def _runs(tables: Iterable[ResultsTable], record: Record) -> Iterable[tuple[ExperimentSpec, RunRecord]]:
+def _runs(tables: Iterable[ResultsTable], record: Record) -> Iterator[tuple[ExperimentSpec, RunRecord]]:
     for table in tables:
         for asked in table.measurements():
             runs = finished(record.of(asked))
             yield from ((spec, runs[spec.seed]) for spec in asked.specs if spec.seed in runs)
 
 
-def _missing(tables: Iterable[ResultsTable]) -> tuple[int, float | None, int]:
-    """Runs that cells lack, each once, and what they would take."""
-    seen: dict[frozenset[str], tuple[int, float | None]] = {}
+def _devices(runs: Iterable[RunRecord]) -> Devices:
+    seconds: dict[str, float] = {}
+    for run in runs:
+        device = run.tags.get(f"{MADE}device", "device unknown")
+        workers = int(run.tags.get(f"{MADE}workers", 1))
+        seconds[device] = seconds.get(device, 0.0) + run.worked * workers
+    return tuple(sorted(seconds.items()))
+
+
+def _owed(tables: Iterable[ResultsTable], record: Record) -> Owed:
+    """Of the runs that cells lack, each once: several cells may read the same."""
+    seen: dict[frozenset[str], Measured | Missing] = {}
+    devices: dict[str, float] = {}
     for table in tables:
+        ran = {run.run_id: run for _, run in _runs([table], record)}.values()
+        worked = sum(run.worked for run in ran)
         for _, _, cell in table.cells():
-            if isinstance(cell, Measured | Missing) and cell.state.lacking:
-                seen[_digests(cell.measurement)] = (cell.state.lacking, cell.price)
-    prices = [price for _, price in seen.values() if price is not None]
-    unpriced = sum(lacking for lacking, price in seen.values() if price is None)
-    return sum(lacking for lacking, _ in seen.values()), sum(prices) if prices else None, unpriced
+            if not isinstance(cell, Measured | Missing) or not cell.state.lacking:
+                continue
+            if (digests := _digests(cell.measurement)) in seen:
+                continue
+            seen[digests] = cell
+            for device, seconds in _devices(ran) if cell.price and worked else ():
+                devices[device] = devices.get(device, 0.0) + (cell.price or 0.0) * seconds / worked
+    operations, prices = [c.operations for c in seen.values()], [c.price for c in seen.values()]
+    known = [price for price in prices if price is not None]
+    return Owed(
+        runs=sum(cell.state.lacking for cell in seen.values()),
+        operations=None if None in operations else sum(of for of in operations if of is not None),
+        seconds=sum(known) if known else None,
+        devices=tuple(sorted(devices.items())),
+        unpriced=sum(cell.state.lacking for cell in seen.values() if cell.price is None),
+    )
 
 
 def _digests(asked: Measurement) -> frozenset[str]:
     return frozenset(spec.digest for spec in asked.specs)
 
 
-__all__ = ["Cost", "costs", "spent"]
+__all__ = ["Cost", "Owed", "costs", "spent"]

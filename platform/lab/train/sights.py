@@ -88,7 +88,7 @@ def drawn(title: str, rows: Sequence[Sequence[bytes]]) -> str:
     ]
     pictures = [
         f'<image href="data:image/png;base64,{b64encode(data).decode()}" x="{column * pitch:g}" '
-        f'y="{HEAD + row * pitch:g}" width="{SIDE:g}" height="{SIDE:g}" style="image-rendering:pixelated"/>'
+        f'y="{HEAD + row * pitch:g}" width="{SIDE:g}" height="{SIDE:g}" image-rendering="pixelated"/>'
         for row, of_image in enumerate(rows)
         for column, data in enumerate(of_image)
     ]

@@ -8,9 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab import Search, Steps
+from lab import Epochs, Search, Steps
+from lab.commands.plan import scaled
 from lab.commands.tables import keep
 from lab.tracking.tracker import Scalar, Status, membership
+from pipelines.data import Digits
 from pipelines.tables import assemble, build, render, searched
 from pipelines.tables.fill import Record
 from pipelines.tables.report.checklist import checklist
@@ -111,14 +113,49 @@ def test_costs_count_a_run_of_two_exhibits_once_in_the_sum(laboratory) -> None:
     six, seven, together = costs(tables, _record(tables, laboratory))
     assert (six.runs, seven.runs, together.runs) == (3, 3, 3)
     assert together.seconds == six.seconds == sum(run.worked for run in laboratory.tracker.runs())
-    assert (six.lacking, seven.lacking, together.lacking) == (7 * 3, 3, 7 * 3)
+    assert (six.owed.runs, seven.owed.runs, together.owed.runs) == (7 * 3, 3, 7 * 3)
 
 
 def test_what_is_missing_of_a_sweep_nobody_has_run_has_no_price(laboratory) -> None:
     sweep = laboratory.sweep("table6")
     tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
     (cost,) = costs(tables, _record(tables, laboratory))
-    assert (cost.runs, cost.price, cost.unpriced) == (0, None, 8 * 3)
+    assert (cost.runs, cost.owed.seconds, cost.owed.devices, cost.owed.unpriced) == (0, None, (), 8 * 3)
+
+
+def test_what_is_missing_is_stated_in_operations_whatever_was_run(laboratory) -> None:
+    """1,197 digits make 74 batches of 16; training is three forward passes, an evaluation is one."""
+    sweep = laboratory.sweep("table6", changes={"duration": Epochs(2), "batch_size": 16})
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    (cost,) = costs(tables, _record(tables, laboratory))
+    forward = sweep.cases[0].spec.model.flops()
+    of_a_run = forward * (3 * 2 * 74 * 16 + 2 * (300 + 300) + 1197)
+    assert cost.owed.operations == 8 * 3 * of_a_run
+    laboratory.run(sweep, "1 at start", 0, 0.9)
+    (table,) = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    assert table.cell("1 at start", "top1").operations == 2 * of_a_run  # type: ignore[union-attr]
+    for form in ("md", "html", "csv", "json"):
+        text = render([table], form, (), laboratory.tracker)
+        assert (scaled(2 * of_a_run, "FLOP") if form in {"md", "html"} else repr(2.0 * of_a_run)) in text
+
+
+def test_worker_hours_of_what_is_missing_are_those_of_the_finished_runs(laboratory) -> None:
+    sweep = laboratory.sweep("table6")
+    tags = {"made.device": "NVIDIA H200", "made.workers": "4"}
+    for seed in sweep.seeds:
+        laboratory.run(sweep, "1 at start", seed, 0.9, tags=tags)
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    (cost,) = costs(tables, _record(tables, laboratory))
+    assert cost.owed.devices == (("NVIDIA H200", pytest.approx(4 * cost.owed.seconds)),)
+
+
+def test_data_of_an_unstated_size_leaves_the_operations_unknown(laboratory, monkeypatch) -> None:
+    monkeypatch.delattr(Digits, "full_sizes")
+    sweep = laboratory.sweep("table6")
+    tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
+    (cost,) = costs(tables, _record(tables, laboratory))
+    assert cost.owed.operations is None
+    assert "FLOP" not in render(tables, "md").split("No result yet")[1]
 
 
 def test_operations_are_three_times_those_forward_for_every_example_seen(laboratory) -> None:
