@@ -38,9 +38,12 @@ REFUSALS = (
 
 def findings(config: Mapping[str, Any]) -> Iterator[Finding]:
     """What the account says. Reads alone: nothing is made and nothing costs."""
-    import boto3
-    from botocore.config import Config
-
+    try:
+        import boto3
+        from botocore.config import Config
+    except ModuleNotFoundError:
+        yield fault("this environment", "it has no boto3", "pip install -c constraints.txt -e '.[cluster]'")
+        return
     region = (config.get("provider") or {}).get("region")
     settings = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 1}, region_name=region)
 

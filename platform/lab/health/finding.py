@@ -16,12 +16,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """where: a node, or a place in a file · fix: what to do, "" where it is well"""
+    """where: a node, or a place in a file · fix: what to do, "" where it is well, and nowhere else"""
 
     level: Level
     where: str
     what: str
     fix: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.level is Level.FINE) != (not self.fix):
+            raise ValueError(f"a fault comes with its fix, what is well with none, got {self!r}.")
 
     def __str__(self) -> str:
         return f"{self.level:8}{self.where}: {self.what}" + (f". {self.fix}" if self.fix else "")
