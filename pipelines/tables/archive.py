@@ -9,7 +9,8 @@
     manifest.json   the sha256 of all these
 
 It is a zip that holds JSON and text alone; nothing in it is unpacked to a disk, imported or executed. The
-same record gives the same bytes.
+same record gives the same bytes. It is not signed: the hashes find damage, not a forger who makes them anew
+(docs/verify.md).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from pipelines.tables.snapshot import Witness
 
 MANIFEST = "manifest.json"
 LARGEST = 2**31
-"""bytes that all of it may have unpacked; more is not one of ours"""
+"""bytes that all of it may have unpacked, since it is read into memory: no more is written, or read"""
 UNREADABLE = (
     OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, UnicodeDecodeError, RuntimeError,
     NotImplementedError,
@@ -49,7 +50,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 def pack(out: Path, names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]) -> Colophon:
     """Write the archive of these exhibits and of all searches among the sweeps. Raises what `assemble`
-    raises."""
+    raises, and RecordError where it would be larger than can be read."""
     witness = Witness(tracker)
     reading = cast(Tracker, witness)
     tables, searches = assemble(names, reading, sweeps), searched(reading, sweeps)
@@ -72,6 +73,12 @@ def pack(out: Path, names: Sequence[str], tracker: Tracker, sweeps: Mapping[str,
         "lock.txt": "".join(f"{line}\n" for line in sorted(_installed(), key=str.lower)),
         "code.json": json.dumps(provenance(), indent=1, sort_keys=True) + "\n",
     }
+    size = sum(len(text.encode()) for text in members.values())
+    if size > LARGEST:
+        raise RecordError(
+            f"the archive of {', '.join(names)} would be {size / 1e9:.1f} GB unpacked, and no more than "
+            f"{LARGEST / 1e9:.1f} GB can be read again: pack fewer exhibits at a time."
+        )
     members[MANIFEST] = json.dumps({n: _sha256(t) for n, t in sorted(members.items())}, indent=1) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -128,8 +135,13 @@ class Archive:
 def _read(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
     """Every member, as text. Sizes are looked at before anything is unpacked, and again while it is."""
     items = archive.infolist()
-    if sum(item.file_size for item in items) > LARGEST or len({i.filename for i in items}) != len(items):
-        raise RecordError("the archive is larger than any of `lab pack`, or names a member twice.")
+    if (size := sum(item.file_size for item in items)) > LARGEST:
+        raise RecordError(
+            f"the archive is {size / 1e9:.1f} GB unpacked, more than the {LARGEST / 1e9:.1f} GB that "
+            "`lab pack` writes at most."
+        )
+    if len({item.filename for item in items}) != len(items):
+        raise RecordError("the archive names a member twice, which `lab pack` does not.")
     for item in items:
         if not _MEMBER.fullmatch(item.filename):
             raise RecordError(f"the archive holds {item.filename!r}, which `lab pack` does not write.")

@@ -23,7 +23,10 @@ from pipelines.tables.table import ResultsTable
 from pipelines.tables.terminal import terminal
 
 Format = Literal["text", "md", "tex", "csv", "json", "html"]
+PAGE = "report.html"
 _SUFFIX = {"text": "txt"}
+SUFFIXES = frozenset(_SUFFIX.get(form, form) for form in get_args(Format)) - {"html"}
+"""of the files that hold one exhibit"""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def written(
     """File name -> the exhibits in it and its text."""
     names = tuple(table.name for table in tables)
     if format == "html":
-        return {"report.html": (names, render(tables, format, searches, tracker))}
+        return {PAGE: (names, render(tables, format, searches, tracker))}
     if format == "tex":
         texts = {f"{table.name}.tex": ((table.name,), latex.latex(table)) for table in tables}
         return texts | {latex.DOCUMENT: (names, latex.document(tables, inputs=True))}

@@ -70,18 +70,40 @@ class Colophon:
         try:
             held = json.loads(text)
             version = held["version"]
-            files = {name: Written(form, tuple(names)) for name, (form, names) in held["files"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as fault:
-            raise RecordError(f"this is no {FILE} ({fault!r}): make the tables again.") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as fault:
+            raise RecordError(f"this is no {FILE} ({_short(fault)}): make the tables again.") from None
         if version != VERSION:
             raise RecordError(f"{FILE} is of version {version!r}, {VERSION} is read: make the tables again.")
+        try:
+            scale, files = held["scale"], {name: _written(of) for name, of in held["files"].items()}
+            if not isinstance(scale, str):
+                raise TypeError(f"its scale is {scale!r}")
+        except (ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise RecordError(f"this is no {FILE} ({_short(fault)}): make the tables again.") from None
         foreign = [name for name in files if Path(name).name != name or name in ("", ".", "..")]
         if foreign:
             raise RecordError(f"{FILE} names {foreign[0]!r}, which is not a file beside it.")
-        return cls(str(held["scale"]), files, Snapshot.read(held))
+        return cls(scale, files, Snapshot.read(held))
 
     @classmethod
     def of(cls, folder: Path) -> Colophon | None:
         """The colophon in a folder, None where there is none. Raises RecordError where it cannot be read."""
         path = folder / FILE
-        return cls.parse(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return cls.parse(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as fault:
+            raise RecordError(f"{path} cannot be read ({_short(fault)}): make the tables again.") from None
+
+
+def _written(item: object) -> Written:
+    match item:
+        case [str(form), [*names]] if all(isinstance(name, str) for name in names):
+            return Written(form, tuple(names))
+    raise TypeError(f"it says {item!r} of a file")
+
+
+def _short(fault: Exception) -> str:
+    """What is wrong, without pages of what was found."""
+    return f"{type(fault).__name__}: {str(fault)[:100]}"

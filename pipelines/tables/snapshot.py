@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NoReturn
 
 from lab.errors import RecordError
@@ -19,7 +19,13 @@ from lab.tracking.tracker import MEMBER, RunRecord, Status, Tracker
 
 Curve = list[tuple[int, float]]
 FINISHED = (Status.COMPLETE, Status.PRUNED)
-NAMES = frozenset(item.name for item in fields(RunRecord))
+NUMBER = (int, float)
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "run_id": str, "digest": str, "name": str, "status": str, "seed": int, "spec": str, "metrics": dict,
+    "tags": dict, "parent": (str, type(None)), "attempts": int, "started": NUMBER,
+    "ended": (*NUMBER, type(None)), "worked": NUMBER, "since": (*NUMBER, type(None)),
+}  # fmt: skip
+"""what the fields of a run are in JSON"""
 
 
 @dataclass
@@ -91,12 +97,13 @@ class Snapshot:
                     for run_id, named in data["curves"].items()
                 },
                 files={
-                    run_id: {name: str(text) for name, text in named.items()}
+                    run_id: {name: _text(text) for name, text in named.items()}
                     for run_id, named in data.get("kept", {}).items()
                 },
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise RecordError(f"this is no snapshot of a record ({fault!r}).") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+            what = f"{type(fault).__name__}: {str(fault)[:100]}"
+            raise RecordError(f"this is no snapshot of a record ({what}).") from None
 
 
 class Witness:
@@ -177,11 +184,18 @@ def _number(value: float) -> float | str:
 
 
 def _run(item: Mapping[str, Any]) -> RunRecord:
-    unknown = item.keys() - NAMES
-    if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
+    odd = [name for name, value in item.items() if not isinstance(value, KINDS[name])]
+    if odd:
+        raise TypeError(f"a run has {item[odd[0]]!r} as {odd[0]}")
+    tags = {name: _text(value) for name, value in item["tags"].items()}
     metrics = {name: float(value) for name, value in item["metrics"].items()}
-    return RunRecord(**{**item, "metrics": metrics, "status": Status(item["status"])})
+    return RunRecord(**{**item, "tags": tags, "metrics": metrics, "status": Status(item["status"])})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 __all__: Sequence[str] = ["Curve", "Snapshot", "Witness"]

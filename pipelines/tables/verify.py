@@ -16,10 +16,11 @@ from lab.errors import RecordError
 from lab.sweep import Sweep
 from lab.tracking.tracker import Tracker
 from pipelines.tables.archive import Archive
-from pipelines.tables.build import Format, assemble, searched, written
+from pipelines.tables.build import PAGE, SUFFIXES, Format, assemble, exhibits, searched, written
 from pipelines.tables.cell import Measured
 from pipelines.tables.colophon import FILE, Colophon
 from pipelines.tables.faults import Fault, Texts, altered, outdated, rewritten, unchained
+from pipelines.tables.latex import DOCUMENT
 from pipelines.tables.table import ResultsTable
 
 
@@ -31,6 +32,8 @@ class Verification:
     cells: int
     faults: tuple[Fault, ...]
     without_chain: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """files of a folder that no colophon could name, so that nothing is said of them"""
 
 
 def verify_record(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]) -> Verification:
@@ -60,7 +63,14 @@ def verify_folder(folder: Path, tracker: Tracker, sweeps: Mapping[str, Sweep]) -
         *faults,
         *_unknown(colophon, expected),
     ]
-    return Verification(_cells(then), (*found, *altered(expected, read, then)), tuple(without))
+    unnamed = sorted(path.name for path in folder.iterdir() if path.name not in {FILE, *colophon.files})
+    ours = [name for name in unnamed if _could_be_ours(name)]
+    found += [
+        Fault(None, f"{name} is there, but {FILE} does not name it: nothing says what it was made from")
+        for name in ours
+    ]
+    others = tuple(name for name in unnamed if name not in ours)
+    return Verification(_cells(then), (*found, *altered(expected, read, then)), tuple(without), others)
 
 
 def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verification:
@@ -70,6 +80,12 @@ def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verificatio
     damaged = [Fault(None, why) for why in archive.damage()]
     faults, without = unchained(tables, snapshot)
     expected = texts(archive.colophon, tables, sweeps)
+    named = {f"tables/{name}" for name in archive.colophon.files}
+    damaged += [
+        Fault(None, f"{member} is there, but {FILE} does not name it")
+        for member in sorted(archive.members)
+        if member.startswith("tables/") and member not in named
+    ]
     odd = [*damaged, *_unknown(archive.colophon, expected), *faults]
     return Verification(_cells(tables), (*odd, *altered(expected, archive.table, tables)), tuple(without))
 
@@ -86,6 +102,12 @@ def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[st
         if file in of:
             expected[file] = (made.names, made.form, of[file][1])
     return expected
+
+
+def _could_be_ours(name: str) -> bool:
+    """Whether `lab tables --out` writes files of that name, figures aside: those are in no colophon."""
+    exhibit, _, suffix = name.rpartition(".")
+    return name in (PAGE, DOCUMENT) or (exhibit in exhibits() and suffix in SUFFIXES)
 
 
 def _unknown(colophon: Colophon, expected: Texts) -> Iterator[Fault]:

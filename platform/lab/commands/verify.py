@@ -52,6 +52,8 @@ def told(found: Any, where: str) -> int:
         some = ", ".join(found.without_chain[:SHOWN])
         more = ", ..." if len(found.without_chain) > SHOWN else ""
         print(f"{len(found.without_chain)} runs have no chain to compare them with: {some}{more}")
+    if found.others:
+        print(f"not looked at, since no table is called so: {', '.join(found.others)}")
     if found.faults:
         cells = {str(fault.place) for fault in found.faults if fault.place}
         print(f"{len(found.faults)} faults in {where}, in {len(cells)} cells.")

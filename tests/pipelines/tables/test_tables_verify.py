@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import re
 import shutil
 import sqlite3
@@ -11,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import RecordError
+from lab.errors import LabError, RecordError
 from lab.settings import Settings
 from lab.tracking.mlflow import MlflowTracker
 from pipelines.tables import Archive, build, pack, verify_archive, verify_folder, verify_record
+from pipelines.tables.archive import MANIFEST
 from pipelines.tables.colophon import FILE, Colophon
 from tests.pipelines.tables.conftest import Laboratory
 
@@ -317,4 +320,112 @@ def test_an_archive_with_damaged_bytes_is_told_in_one_line(archive) -> None:
     data[start : start + 20] = b"\xff" * 20
     archive.write_bytes(data)
     with pytest.raises(RecordError, match="cannot be read as an archive of `lab pack`"):
+        Archive.open(archive)
+
+
+def colophon_without(home: Path, file: str) -> None:
+    colophon = home / "out" / FILE
+    said = json.loads(colophon.read_text())
+    del said["files"][file]
+    colophon.write_text(json.dumps(said))
+
+
+def test_a_table_that_was_taken_from_the_colophon_is_still_missed(made) -> None:
+    _, _, home = made
+    colophon_without(home, "table6.md")
+    table = home / "out" / "table6.md"
+    table.write_text(table.read_text().replace("92.5 ±", "95.2 ±"))
+    assert faults(made) == [
+        "table6.md is there, but colophon.json does not name it: nothing says what it was made from"
+    ]
+
+
+def test_a_file_that_was_put_beside_the_tables_is_told_apart_from_them(made) -> None:
+    laboratory, sweep, home = made
+    (home / "out" / "table7.csv").write_text("table,row\n")
+    (home / "out" / "figure5.1.svg").write_text("<svg/>")
+    (home / "out" / "notes.txt").write_text("mine")
+    found = verify_folder(home / "out", laboratory.tracker, {"table6": sweep})
+    assert [str(f) for f in found.faults] == [
+        "table7.csv is there, but colophon.json does not name it: nothing says what it was made from"
+    ]
+    assert found.others == ("figure5.1.svg", "notes.txt")
+
+
+def test_a_table_that_was_put_into_an_archive_is_found_though_the_manifest_was_made_anew(
+    made, archive
+) -> None:
+    _, sweep, _ = made
+    other = archive.with_name("other.zip")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(other, "w") as new:
+        texts = {name: old.read(name).decode() for name in old.namelist()} | {"tables/table7.md": "| 1 |"}
+        hashes = {n: hashlib.sha256(t.encode()).hexdigest() for n, t in texts.items() if n != MANIFEST}
+        for name, text in (texts | {MANIFEST: json.dumps(hashes)}).items():
+            new.writestr(name, text)
+    found = [str(f) for f in verify_archive(Archive.open(other), {"table6": sweep}).faults]
+    assert found == ["tables/table7.md is there, but colophon.json does not name it"]
+
+
+ODD = (None, 7, -1.5, "x", [], {}, ["x"], {"x": "y"}, True, float("inf"))
+
+
+def places(value: object, here: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Every place in JSON data, the innermost too."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here] * bool(here) + [place for key, each in inside for place in places(each, (*here, key))]
+
+
+def test_whatever_a_colophon_says_in_place_of_something_is_told_in_one_line_or_found(made) -> None:
+    """Raises nothing but what `lab` prints as one line."""
+    laboratory, sweep, home = made
+    colophon = home / "out" / FILE
+    text = colophon.read_text()
+    text = json.dumps(json.loads(text) | {"files": {"table6.csv": ["csv", ["table6"]]}})
+    at = places(json.loads(text))
+    told = []
+    for place in random.Random(0).sample(at, 25) + [place for place in at if len(place) == 1]:
+        for odd in random.Random(str(place)).sample(ODD, 3):
+            said = json.loads(text)
+            inner = said
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = odd
+            colophon.write_text(json.dumps(said))
+            try:
+                verify_folder(home / "out", laboratory.tracker, {"table6": sweep})
+            except LabError as fault:
+                told.append(str(fault))
+    assert told
+    assert max(map(len, told)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "7", "{}", '{"version": 1}', '{"version": 1, "files": {}}', "[" * 100_000, "\x00", "null"],
+    ids=["empty", "list", "number", "object", "bare", "no scale", "deep", "no JSON", "null"],
+)
+def test_what_is_no_colophon_is_told_in_one_line(tmp_path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(RecordError, match="make the tables again") as told:
+        Colophon.of(tmp_path)
+    assert len(str(told.value)) < 300
+
+
+def test_a_colophon_that_is_no_text_is_told_in_one_line(tmp_path) -> None:
+    (tmp_path / FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecordError, match="cannot be read"):
+        Colophon.of(tmp_path)
+
+
+def test_an_archive_is_never_written_larger_than_it_could_be_read(made, monkeypatch, tmp_path) -> None:
+    laboratory, sweep, _ = made
+    monkeypatch.setattr("pipelines.tables.archive.LARGEST", 10_000)
+    with pytest.raises(RecordError, match=r"GB can be read again: pack fewer exhibits"):
+        pack(tmp_path / "large.zip", ["table6"], laboratory.tracker, {"table6": sweep})
+    assert not (tmp_path / "large.zip").exists()
+
+
+def test_an_archive_that_is_too_large_says_how_large(archive, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.tables.archive.LARGEST", 10_000)
+    with pytest.raises(RecordError, match=r"is 0\.\d GB unpacked, more than the 0\.0 GB"):
         Archive.open(archive)
