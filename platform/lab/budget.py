@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from lab.errors import SpecError
@@ -23,11 +24,13 @@ Price = Callable[[ExperimentSpec], Range | None]
 @dataclass(frozen=True)
 class Budget:
     """What one command may take. seconds: by the clock, or of all devices together (`of_devices`), where a
-    device is a GPU, or a worker that has none."""
+    device is a GPU, or a worker that has none · unit: in which it was given · worth: seconds in one of it"""
 
     words: str
     seconds: float
     of_devices: bool
+    unit: str
+    worth: float
 
     @classmethod
     def parse(cls, words: str, rate: float | None = None) -> Self:
@@ -35,16 +38,24 @@ class Budget:
         form = FORM.fullmatch(words.strip())
         amount, unit = (float(form[1]), form[2]) if form else (0.0, "")
         if amount > 0 and unit in UNITS:
-            return cls(words, amount * UNITS[unit], of_devices=False)
+            return cls(words, amount * UNITS[unit], False, unit, UNITS[unit])
         if amount > 0 and unit in {"GPUh", "workerh"}:
-            return cls(words, amount * UNITS["h"], of_devices=True)
+            return cls(words, amount * UNITS["h"], True, unit, UNITS["h"])
         if amount > 0 and len(unit) == 3 and unit.isupper():
             if not rate:
                 raise SpecError(f"a budget of {words} needs the price of an hour of one GPU: add --rate.")
-            return cls(words, amount / rate * UNITS["h"], of_devices=True)
+            worth = UNITS["h"] / rate
+            return cls(words, amount * worth, True, unit, worth)
         raise SpecError(
             f"--budget is a time (4h, 30min), device-hours (20GPUh) or money (10USD), got {words!r}."
         )
+
+    def large_enough(self, seconds: float) -> Self:
+        """One in the same unit that holds so many seconds, rounded up to two digits."""
+        amount = max(seconds, 1.0) / self.worth
+        digit = 10.0 ** (math.floor(math.log10(amount)) - 1)
+        amount = math.ceil(amount / digit) * digit
+        return replace(self, words=f"{amount:g}{self.unit}", seconds=amount * self.worth)
 
 
 def devices(resources: Resources) -> float:
@@ -62,6 +73,8 @@ class Purse:
         self.budget, self.price, self.now = budget, price, now
         self._each = devices(resources) if budget.of_devices else 1.0
         self._begun, self._spent = now(), 0.0
+        self.denied: set[str] = set()
+        """digests that it did not afford when it was last asked"""
         self._promised: dict[str, float] = {}
         self._running: dict[str, tuple[float, float]] = {}
 
@@ -70,10 +83,12 @@ class Purse:
         they may; that is promised to it then. Asked again before it begins, it is reckoned anew. What cannot
         be priced is not afforded."""
         self.release(spec.digest)
+        self.denied.discard(spec.digest)
         if spec.digest in self._running:
             return True  # nothing is run twice
         price = self.price(spec)
         if price is None or self._committed() + price.high * self._each > self.budget.seconds:
+            self.denied.add(spec.digest)
             return False
         self._promised[spec.digest] = price.high
         return True

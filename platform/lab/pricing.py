@@ -49,6 +49,10 @@ class Pricing:
         except MissingDataset:
             return None
 
+    def forget(self) -> None:
+        """Look at the record anew when next asked."""
+        self._looked = float("-inf")
+
     def forecast(self, spec: ExperimentSpec) -> Forecast:
         """What one run takes. Raises MissingDataset."""
         spec = spec.override({"seed": 0})
@@ -63,7 +67,7 @@ class Pricing:
         found = forecast(spec, sizes, self._runs)
         if found.seconds is None and self.sustained is not None:
             return at_speed(found, self.sustained, self.resources.workers)
-        if found.seconds is None and self.probing:
+        if found.seconds is None and (self.probing or spec.digest in self._probes):
             measured = self._probe(spec)
             if measured is not None and measured.seconds:
                 return from_probe(spec, sizes, measured.seconds, measured.memory)

@@ -70,6 +70,20 @@ def test_money_needs_a_price() -> None:
         Budget.parse("10USD")
 
 
+@pytest.mark.parametrize(
+    ("budget", "seconds", "words"),
+    [("4h", 3600 * 12.31, "13h"), ("4h", 700, "0.2h"), ("30min", 601, "11min"),
+     ("2GPUh", 3600 * 480, "480GPUh"), ("10USD", 3600 * 7.01, "15USD"), ("1d", 86_400 * 123.4, "130d")],
+)  # fmt: skip
+def test_a_larger_budget_is_said_in_the_same_unit_and_rounded_up(
+    budget: str, seconds: float, words: str
+) -> None:
+    large = Budget.parse(budget, rate=2.0).large_enough(seconds)
+    assert large.words == words
+    assert large.seconds >= seconds
+    assert Budget.parse(words, rate=2.0).seconds == pytest.approx(large.seconds)
+
+
 def test_the_upper_estimate_decides_and_not_the_likely_one() -> None:
     held = purse("1min", Clock(), {2: 30.0, 3: 31.0})
     assert held.affords(spec(2))

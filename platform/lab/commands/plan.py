@@ -107,9 +107,9 @@ def _rest_of(search: Search, pricing: Pricing) -> Iterator[Item]:
 def within(items: Sequence[Item], budget: Budget, resources: Resources) -> Iterator[str]:
     """What a sweep with that budget is sure to do, if every run takes as long as it may."""
     unpriced = sum(item.todo for item in items if item.each.seconds is None)
-    at_once = 1 if budget.of_devices else _at_once(resources)
+    lanes = 1 if budget.of_devices else at_once(resources)
     each = devices(resources) if budget.of_devices else 1.0
-    left, fitting, todo = budget.seconds * at_once, 0, sum(item.todo for item in items)
+    left, fitting, todo = budget.seconds * lanes, 0, sum(item.todo for item in items)
     for item in items:
         if item.each.seconds is not None:
             runs = min(item.todo, int(left / (item.each.seconds.high * each)))
@@ -153,8 +153,8 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
     if not known:
         return
     total = reduce(Range.__add__, known)
-    at_once = _at_once(resources)
-    yield f"  time: {_time(total)} of work; {_time(total.times(1 / at_once))} with {at_once} at a time"
+    lanes = at_once(resources)
+    yield f"  time: {_time(total)} of work; {_time(total.times(1 / lanes))} with {lanes} at a time"
     unit = "GPU" if resources.gpus else "worker"
     hours = total.times(devices(resources) / SECONDS_PER_HOUR)
     yield f"  {unit}-hours: {_amount(hours)}"
@@ -162,7 +162,8 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
         yield f"  price at {rate:g} per {unit}-hour: {_amount(hours.times(rate))}"
 
 
-def _at_once(resources: Resources) -> int:
+def at_once(resources: Resources) -> int:
+    """How many runs this machine holds, unless so many were asked for."""
     fit = int((os.cpu_count() or 1) // (resources.workers * resources.cpus or 1))
     return resources.concurrent or max(1, fit)
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lab import catalog, codec
-from lab.commands import searching
+from lab.commands import budgeting, searching
 from lab.commands.catalogue import counts, show_sweep
 from lab.errors import SpecError
 from lab.execution import Execution
@@ -68,14 +68,17 @@ def sweep(arguments: argparse.Namespace) -> int:
     base = found.cases[0].spec if isinstance(found, Ablation) else found.base
     require_runnable(base, settings)
     tracker = MlflowTracker(settings)
+    budgeted = budgeting.Budgeted.of(arguments, tracker, settings, resources)
     screen = Screen(lambda spec: planned(spec, settings).total_steps)
     with closing(screen):
         records = run_sweep(
             found, resources=resources, settings=settings, tracker=tracker,
             progress=screen.say, watch=screen.show, needed=searching.never_pruned(found),
-            purse=searching.purse_of(arguments, tracker, settings, resources),
+            purse=budgeted.purse if budgeted else None,
         )  # fmt: skip
     searching.tell(found, tracker)
+    for line in budgeted.continuation(found, arguments.words) if budgeted else ():
+        print(line)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
         print(f"failed: {record.name} {record.digest}: {record.tags.get('reason', 'no reason recorded')}")

@@ -1,5 +1,4 @@
-"""What `lab sweep` and `lab plan` do for a search besides running it: how it chooses, what it may take, what
-it came to."""
+"""What `lab sweep` and `lab plan` do for a search besides running it: how it chooses, what it came to."""
 
 from __future__ import annotations
 
@@ -10,12 +9,9 @@ from collections.abc import Container
 from pathlib import Path
 
 from lab import catalog
-from lab.budget import Budget, Purse
 from lab.errors import SpecError
-from lab.resources import Resources
 from lab.search import pruning, samplers
 from lab.search.needed import needed
-from lab.settings import Settings
 from lab.sweep import Search, Sweep
 from lab.tracking.tracker import Tracker
 
@@ -37,19 +33,6 @@ def refuse_search_flags(name: str, arguments: argparse.Namespace) -> None:
     for flag in ("trials", "sampler", "pruning"):
         if getattr(arguments, flag) is not None:
             raise SpecError(f"--{flag} is for searches; {name} is an ablation (it has --seeds and --only).")
-
-
-def purse_of(
-    arguments: argparse.Namespace, tracker: Tracker, settings: Settings, resources: Resources
-) -> Purse | None:
-    """What the command may take, if there is a limit: what has no run on record is probed for its price.
-    Raises SpecError."""
-    if not arguments.budget:
-        return None
-    from lab.pricing import Pricing
-
-    budget = Budget.parse(arguments.budget, arguments.rate)
-    return Purse(budget, Pricing(tracker, settings, resources, probing=True, say=print).price, resources)
 
 
 def never_pruned(found: Sweep) -> Container[str]:
