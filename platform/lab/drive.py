@@ -254,7 +254,9 @@ class Drive:
         # What failed in a search is a result; in an ablation it is a gap.
         gaps = 0 if isinstance(self.sweep, Search) else self.tally.failed
         done = self.tally.settled - gaps >= self.tally.total
-        self.tracker.end(self.parent.run_id, Status.COMPLETE if done else Status.STOPPED)
+        with suppress(RunTaken):
+            closed = Status.COMPLETE if done else Status.STOPPED
+            self.tracker.end(self.parent.run_id, closed, owner=this_process())
 
     def finish(
         self, trial_id: str, status: Status, reason: str, trace: str = "", *, starved: bool = False
@@ -295,27 +297,20 @@ class Drive:
 
     def _close_run(self, ended: _Ended) -> None:
         job, run = ended.trial.job, ended.trial.run
-        status, reason = ended.status, ended.reason
+        later = ended.starved and self.backlog.alone is not job and not self.stopped
         try:
-            self.recorder.release(run.run_id)
-        except TrackingUnreachable:
-            raise
+            status, reason = self._released(ended)
+            if later:
+                status, reason = Status.STOPPED, f"{reason} It is tried again alone, after the others."
+            self.tracker.end(run.run_id, status, owner=this_process(), reason=reason)
         except RunTaken as fault:  # not ours to close any more; another look at it tells what became of it
             self.say(f"{job.title}: {fault}")
             self._another_look(job)
             return
-        except RecordError as fault:  # what it had measured last may be lost: it is measured again
-            if not self._closed:
-                raise
-            status, reason = Status.STOPPED, str(fault)
-        later = ended.starved and self.backlog.alone is not job and not self.stopped
-        if later:
-            status, reason = Status.STOPPED, f"{reason} It is tried again alone, after the others."
-        elif ended.starved:
-            self.tracker.tag(run.run_id, {INFEASIBLE: "true"})
-        if ended.trace:
-            self.tracker.tag(run.run_id, {"traceback": ended.trace})
-        self.tracker.end(run.run_id, status, reason=reason)
+        tags = {"traceback": ended.trace} if ended.trace else {}
+        tags |= {INFEASIBLE: "true"} if ended.starved and not later else {}
+        if tags:
+            self.tracker.tag(run.run_id, tags)
         if later:
             self.backlog.starve(job)
             self.say(f"{job.title}: {reason}")
@@ -333,6 +328,18 @@ class Drive:
             with suppress(TrackingUnreachable):  # the next one says more
                 self.tracker.log(self.parent.run_id, [best])
         self.say(f"{told(job.title, run, self.objective, ended.seconds)} · {self.tally.line()}")
+
+    def _released(self, ended: _Ended) -> tuple[Status, str]:
+        """What a trial is to be closed as, once all that it has measured is on record."""
+        try:
+            self.recorder.release(ended.trial.run.run_id)
+        except (TrackingUnreachable, RunTaken):
+            raise
+        except RecordError as fault:  # what it had measured last may be lost: it is measured again
+            if not self._closed:
+                raise
+            return Status.STOPPED, str(fault)
+        return ended.status, ended.reason
 
     def _settled_on_record(self, job: Job) -> bool:
         settled = self.books.on_record(job)

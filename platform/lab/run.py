@@ -146,20 +146,22 @@ def _closed_as(tracker: Tracker, run: RunRecord, patience: float) -> Iterator[No
     """Close a run as what the block ends with. A run whose record stays away is not failed: its lease lapses
     with this process, and the same command continues it. Nor is one closed that another process has."""
     waiting = patient(tracker, patience)
+    me = this_process()
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as stop:
-        waiting.end(run.run_id, Status.STOPPED, reason=str(stop) or "given up")
+        with suppress(RunTaken):
+            waiting.end(run.run_id, Status.STOPPED, owner=me, reason=str(stop) or "given up")
         raise
     except RunTaken:
         raise
     except TrackingUnreachable as fault:
         with suppress(RecordError):  # it may be back
-            tracker.end(run.run_id, Status.STOPPED, reason=str(fault))
+            tracker.end(run.run_id, Status.STOPPED, owner=me, reason=str(fault))
         raise
     except BaseException as fault:
-        waiting.end(
-            run.run_id, Status.FAILED, reason=str(fault).splitlines()[0] if str(fault) else repr(fault)
-        )
+        reason = str(fault).splitlines()[0] if str(fault) else repr(fault)
+        with suppress(RunTaken):
+            waiting.end(run.run_id, Status.FAILED, owner=me, reason=reason)
         raise
-    waiting.end(run.run_id, Status.COMPLETE)
+    waiting.end(run.run_id, Status.COMPLETE, owner=me)

@@ -252,6 +252,67 @@ def test_a_run_of_a_silent_owner_elsewhere_is_taken_over_only_after_the_lease(
     )
 
 
+def test_who_has_lost_a_run_cannot_end_that_of_its_successor(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    begin(tracker, toy_spec())
+    with pytest.raises(RunTaken, match="taken over by another process while nothing was heard of this one"):
+        tracker.end(first.run_id, Status.COMPLETE, owner=ELSEWHERE)
+    (run,) = tracker.runs()
+    assert (run.status, run.attempts, run.ended) == (Status.RUNNING, 2, None)
+    tracker.end(run.run_id, Status.COMPLETE, owner=ME)
+    assert tracker.runs()[0].status is Status.COMPLETE
+    with pytest.raises(RunTaken):
+        tracker.end(first.run_id, Status.COMPLETE, owner=ELSEWHERE)
+
+
+def test_who_was_silent_for_long_and_not_replaced_ends_its_run(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    tracker.end(run.run_id, Status.COMPLETE, owner=ELSEWHERE)
+    assert tracker.runs()[0].status is Status.COMPLETE
+
+
+def test_who_was_taken_for_dead_cannot_call_complete_what_was_closed_as_stopped(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    assert [closed.run_id for closed in tracker.reconcile()] == [run.run_id]
+    with pytest.raises(RunTaken):
+        tracker.end(run.run_id, Status.COMPLETE, owner=ELSEWHERE)
+    assert tracker.runs()[0].status is Status.STOPPED
+
+
+def test_an_end_that_is_told_twice_is_one_end(tracker: Tracker) -> None:
+    run = begin(tracker, toy_spec())
+    tracker.end(run.run_id, Status.FAILED, owner=ME, reason="the loss is nan")
+    tracker.end(run.run_id, Status.FAILED, owner=ME, reason="the loss is nan")
+    (ended,) = tracker.runs()
+    assert (ended.status, ended.tags["reason"]) == (Status.FAILED, "the loss is nan")
+
+
+def test_a_sweep_that_has_been_taken_over_is_not_ended_by_who_had_it(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tracker.group("table6", kind="ablation", scale="laptop", owner=ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
+    with pytest.raises(RunTaken):
+        tracker.end(first.run_id, Status.STOPPED, owner=ELSEWHERE)
+    parent = tracker.parent("table6", kind="ablation", scale="laptop")
+    assert parent is not None
+    assert parent.status is Status.RUNNING
+
+
 def test_a_beat_keeps_a_lease_alive(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(tracker, toy_spec(), owner=ELSEWHERE)
     now = time.time()

@@ -35,9 +35,9 @@ class Away(MemoryTracker):
         self._answer()
         return super().begin(spec, **how)
 
-    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
+    def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
         self._answer()
-        super().end(run_id, status, reason=reason)
+        super().end(run_id, status, owner=owner, reason=reason)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._answer()

@@ -64,7 +64,7 @@ def keep(tracker: Tracker, scale: str, written: Sequence[Path]) -> str:
     run = tracker.group("report", kind="report", scale=scale, owner=this_process())
     for path in written:
         tracker.attach(run.run_id, path)
-    tracker.end(run.run_id, Status.COMPLETE)
+    tracker.end(run.run_id, Status.COMPLETE, owner=this_process())
     return run.run_id
 
 

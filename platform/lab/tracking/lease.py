@@ -56,6 +56,14 @@ def taken(name: str, owner: str) -> str:
     return f"{name} is being run by process {pid} on {host}: wait for it, or stop it and repeat this command."
 
 
+def lost(name: str) -> str:
+    """The one line for a run that is not its former owner's to write any more."""
+    return (
+        f"{name} was closed or taken over by another process while nothing was heard of this one: it goes on "
+        "from its last checkpoint."
+    )
+
+
 def _parts(owner: str) -> tuple[str, str, str]:
     place, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")

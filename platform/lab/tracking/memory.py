@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from lab.errors import RunTaken
 from lab.spec import ExperimentSpec
-from lab.tracking.lease import expired, taken
-from lab.tracking.once import LAPSED, Seen, by_digest, continued, matches
+from lab.tracking.lease import expired, lost, taken
+from lab.tracking.once import LAPSED, Seen, by_digest, continued, matches, may_end
 from lab.tracking.tracker import Lease, RunRecord, Scalar, Status
 
 
@@ -23,6 +23,8 @@ class MemoryTracker:
     def __init__(self) -> None:
         self._records: dict[str, RunRecord] = {}
         self._leases: dict[str, Lease] = {}
+        self._holders: dict[str, str] = {}
+        """who took a run last, whether or not it still has the lease"""
         self._seen: dict[str, Seen] = {}
         self._history: dict[str, list[Scalar]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
@@ -57,15 +59,16 @@ class MemoryTracker:
                     tags={**known.tags, **continued(known.tags, tags)},
                     parent=known.parent or parent,
                 )
-            self._leases[known.run_id] = Lease(owner, time.time())
+            self._take(known.run_id, owner)
             return known
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
         with self._lock:
-            lost = {run_id for run_id in run_ids if getattr(self._leases.get(run_id), "owner", None) != owner}
-            for run_id in set(run_ids) - lost:
+            asked = set(run_ids)
+            mine = {run_id for run_id in asked if getattr(self._leases.get(run_id), "owner", None) == owner}
+            for run_id in mine:
                 self._leases[run_id] = Lease(owner, time.time())
-            return lost
+            return asked - mine
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         with self._lock:
@@ -86,8 +89,11 @@ class MemoryTracker:
         kept = self._files[run_id].get(file)
         return None if kept is None else kept.decode()
 
-    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
+    def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
         with self._lock:
+            known = self._records[run_id]
+            if owner is not None and not may_end(known, status, self._holders.get(run_id, ""), owner):
+                raise RunTaken(lost(known.name))
             kept = {n: v for n, v in self._records[run_id].tags.items() if reason or n not in LAPSED}
             tags = kept | ({"reason": reason} if reason else {})
             self._change(
@@ -102,7 +108,7 @@ class MemoryTracker:
                 known = self._create(name=name, tags={"kind": kind, "scale": scale})
             else:
                 known = self._continue(known)
-            self._leases[known.run_id] = Lease(owner, time.time())
+            self._take(known.run_id, owner)
             return known
 
     def parent(self, name: str, *, kind: str, scale: str) -> RunRecord | None:
@@ -162,6 +168,10 @@ class MemoryTracker:
             run_id, digest, name, Status.RUNNING, seed, spec, {}, dict(tags), parent, started=now, since=now
         )
         return self._records[run_id]
+
+    def _take(self, run_id: str, owner: str) -> None:
+        self._holders[run_id] = owner
+        self._leases[run_id] = Lease(owner, time.time())
 
     def _continue(self, known: RunRecord) -> RunRecord:
         lease = self._leases.get(known.run_id)

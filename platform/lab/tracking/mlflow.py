@@ -17,15 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lab.errors import RecordError, TrackingUnreachable
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.tracking import address, database, embedded, layout
 from lab.tracking.claims import NOTHING, Claims, Wanted, clause
 from lab.tracking.found import Found, found
-from lab.tracking.lease import expired
-from lab.tracking.once import LAPSED, Seen, by_digest
-from lab.tracking.tracker import RunRecord, Scalar, Status
+from lab.tracking.lease import expired, lost
+from lab.tracking.once import LAPSED, Seen, by_digest, may_end
+from lab.tracking.tracker import LEASE_SECONDS, RunRecord, Scalar, Status
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -141,9 +141,18 @@ class MlflowTracker:
             except (RecordError, OSError):  # each kind of store says in its own way that it has no such file
                 return None
 
-    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
-        # The tags first: it is the tracker's own status that makes a run complete, in one write.
+    def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
         found = self._read(run_id)
+        if owner is not None and time.time() - found.lease.beat > LEASE_SECONDS / 2:
+            self.beat([run_id], owner)  # so that nobody takes it between the look and the end
+            found = self._read(run_id)
+        if owner is not None and not may_end(found.record, status, found.lease.owner, owner):
+            raise RunTaken(lost(found.record.name))
+        self._close(found, status, reason)
+
+    def _close(self, found: Found, status: Status, reason: str) -> None:
+        # The tags first: it is the tracker's own status that makes a run complete, in one write.
+        run_id = found.record.run_id
         ending = layout.written({"status": status.value} | ({"reason": reason} if reason else {}))
         if found.record.status is Status.RUNNING:
             ending |= found.worked()
@@ -199,10 +208,11 @@ class MlflowTracker:
             for run in self._pages(["attributes.status = 'RUNNING'", clause])
         ]
         gone = [run for run in running if expired(found(run).lease)]
-        dead = [run.info.run_id for run in gone if not self._claims.clear(run)]
-        for run_id in dead:
-            self.end(run_id, Status.STOPPED, reason="its process is gone")
-        return [self._read(run_id).record for run_id in dead]
+        dead = [self._read(run.info.run_id) for run in gone if not self._claims.clear(run)]
+        dead = [run for run in dead if expired(run.lease)]  # somebody may have begun it again meanwhile
+        for run in dead:
+            self._close(run, Status.STOPPED, "its process is gone")
+        return [self._read(run.record.run_id).record for run in dead]
 
     def summary(self) -> Mapping[str, Any]:
         return {"tracking": address.shown(self.uri), "experiment": self.experiment, "open": "lab ui"}

@@ -50,6 +50,12 @@ def standing(record: RunRecord) -> tuple[bool, float, str]:
     return record.status is not Status.COMPLETE, record.started, record.run_id
 
 
+def may_end(known: RunRecord, status: Status, holder: str, owner: str) -> bool:
+    """Whether `owner` may close a run as `status` that `holder` took last: while it is under way, or again in
+    the way in which it has been closed."""
+    return holder == owner and known.status in {Status.RUNNING, status}
+
+
 def by_digest(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
     """Digest -> the run that stands for it."""
     chosen: dict[str, RunRecord] = {}

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.settings import PATIENCE_SECONDS
-from lab.tracking.lease import known_dead
+from lab.tracking.lease import known_dead, lost
 from lab.tracking.patience import Patience
 from lab.tracking.spool import Keepsake, Spool
 from lab.tracking.tracker import LEASE_SECONDS, Scalar, Tracker
@@ -152,10 +152,7 @@ class Recorder:
 
     def _require_ours(self, run_id: str) -> None:
         if run_id in self._lost:
-            raise RunTaken(
-                f"run {run_id} was closed or taken over by another process while nothing was heard of this "
-                "one: it goes on from its last checkpoint."
-            )
+            raise RunTaken(lost(f"run {run_id}"))
 
     def _left_in_spool(self, run_id: str) -> bool:
         """Whether anything waits there, or cannot be said not to."""
@@ -257,10 +254,10 @@ class Recorder:
         with self._writing_lock:
             self._last_beat = time.monotonic()
             if not known_dead(self.owner):
-                lost = self._tracker.beat(self._held, self.owner)
-                self._held -= lost
-                self._lost |= lost
-                for run_id in lost:
+                gone = self._tracker.beat(self._held, self.owner)
+                self._held -= gone
+                self._lost |= gone
+                for run_id in gone:
                     log.warning(
                         "run %s is held by another process now; nothing more is written to it.", run_id
                     )

@@ -126,9 +126,13 @@ class Tracker(Protocol):
     def text(self, run_id: str, file: str) -> str | None:
         """What a text file that was kept with the run says, `folder/name`; None where there is none."""
 
-    def end(self, run_id: str, status: Status, *, reason: str = "") -> None:
+    def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
         """Close the run and its lease. Without a reason, that of an earlier end and its traceback are
-        forgotten."""
+        forgotten.
+
+        owner: who closes it, None for whoever holds it. Raises RunTaken where another process has taken the
+        run since, or has closed it otherwise; to close it again in the same way changes nothing.
+        """
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         """Take the one parent run of a sweep, created when new, under a lease until `end`; it has no digest.
