@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     known, rest = parser.parse_known_args(arguments)
-    known.words = arguments
+    known.typed = arguments
     try:
         known.changes = dotted_changes(rest, allowed=known.takes_changes)
         if getattr(known, "reading", None):

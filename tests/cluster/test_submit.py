@@ -50,6 +50,21 @@ def test_a_mistaken_command_is_refused_before_anything_is_sent(words: list[str],
     assert says in str(refused.value)
 
 
+def test_what_the_shell_is_given_after_submit_is_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab import cli, submit
+
+    asked: list[list[str]] = []
+
+    class Cluster:
+        def submit(self, words: list[str], settings: object, *, priority: int) -> None:
+            asked.append([*words, f"priority {priority}"])
+            raise LabError("enough")
+
+    monkeypatch.setattr(submit, "Jobs", Cluster)
+    assert cli.main(["submit", "--priority", "3", "sweep", "table6", "--seeds", "0"]) == cli.EXIT_MISTAKE
+    assert asked == [["sweep", "table6", "--seeds", "0", "priority 3"]]
+
+
 @pytest.mark.slow
 def test_without_the_token_nothing_is_told_and_nothing_runs(head: Head, lab: Shell) -> None:
     assert "does not accept this token" in lab.refusal("jobs", RAY_AUTH_TOKEN="f" * 64)

@@ -77,7 +77,7 @@ def sweep(arguments: argparse.Namespace) -> int:
             purse=budgeted.purse if budgeted else None,
         )  # fmt: skip
     searching.tell(found, tracker)
-    for line in budgeted.continuation(found, arguments.words) if budgeted else ():
+    for line in budgeted.continuation(found, arguments.typed) if budgeted else ():
         print(line)
     failed = [record for record in records if record.status is Status.FAILED]
     for record in failed:
