@@ -140,7 +140,9 @@ class RemoteRecorder:
         self._latest: dict[str, dict[str, Scalar]] = {}
 
     def hold(self, run_id: str) -> None:
-        self._handle.hold.remote(run_id)
+        """Returns when it is held: what is measured before that would be dropped. Raises as `release`
+        does."""
+        _answer(self._handle.hold.remote(run_id))
 
     def release(self, run_id: str) -> None:
         """Raises RecordError, also where the recorder's process has died."""

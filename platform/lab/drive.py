@@ -194,8 +194,17 @@ class Drive:
         run = self.tracker.begin(job.spec, name=name, owner=this_process(), tags=tags, parent=parent)
         if run.status is not Status.COMPLETE:
             require_same_data(run, job.spec, self.settings)
-            self.recorder.hold(run.run_id)
+            self._hold(run)
         return run
+
+    def _hold(self, run: RunRecord) -> None:
+        """Have the recorder write into a run. One that cannot be written into is not left open."""
+        try:
+            self.recorder.hold(run.run_id)
+        except RecordError as fault:
+            with suppress(RecordError):
+                self.tracker.end(run.run_id, Status.STOPPED, owner=this_process(), reason=str(fault))
+            raise
 
     def _under_way(self, trial_id: str, job: Job, run: RunRecord) -> Work:
         self.outage.over()

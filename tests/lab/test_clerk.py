@@ -9,7 +9,7 @@ from ray.tune.search import Searcher
 
 from lab import Resources, Settings, cluster
 from lab.desk import CLOSED, Desk, Outcome
-from lab.errors import RunError
+from lab.errors import RecordError, RunError
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import Status
@@ -63,6 +63,14 @@ def clerk_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Clerk, Reco
     drive, recorder = Command(MemoryTracker(), folder).drive(sweep_of("ablation", cases=3))
     monkeypatch.setattr(recorder, "sink", lambda run_id: run_id)
     return Clerk(drive, ray.remote(Desk).remote(), LANES, lambda: False, lambda: None), recorder
+
+
+def test_a_run_that_nobody_can_write_down_is_not_held_in_silence(tmp_path: Path) -> None:
+    recorder = cluster.recorder(MemoryTracker, Settings.load({}, tmp_path))
+    recorder.hold("a run")
+    ray.kill(recorder._handle)
+    with pytest.raises(RecordError, match="the process that writes the record has died"):
+        recorder.hold("another")
 
 
 class Lane:

@@ -11,7 +11,7 @@ import pytest
 from lab import Ablation, Case, Resources, Settings
 from lab.agenda import AblationAgenda
 from lab.drive import INFEASIBLE, NO_MORE, Drive
-from lab.errors import RunTaken, TrackingUnreachable
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.run import _closed_as
 from lab.spec import ExperimentSpec
 from lab.tracking.lease import this_process
@@ -163,6 +163,22 @@ def test_a_job_that_cannot_be_begun_is_told_and_passed_over(tracker: Away, tmp_p
     assert list(drive.not_begun) == ["none seed 0"]
     assert "run `lab data prepare toy`" in drive.not_begun["none seed 0"]
     assert (drive.tally.complete, drive.tally.failed) == (1, 1)
+
+
+def test_a_recorder_that_cannot_take_a_run_ends_the_sweep_in_words_and_leaves_no_run_open(
+    tracker: Away, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = driving(tracker, tmp_path, ablation(2))
+
+    def dead(run_id: str) -> None:
+        raise RecordError("the process that writes the record has died (killed): repeat the command.")
+
+    monkeypatch.setattr(drive.recorder, "hold", dead)
+    with pytest.raises(RecordError, match="has died"):
+        drive.propose("1")
+    (run,) = tracker.runs()
+    assert run.status is Status.STOPPED
+    assert "has died" in run.tags["reason"]
 
 
 def test_nothing_is_begun_while_the_record_is_away_and_everything_when_it_is_back(
