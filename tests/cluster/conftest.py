@@ -37,6 +37,8 @@ class Head:
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     process: subprocess.Popen | None = None
     port: int = field(default_factory=free_port)
+    gcs: int = field(default_factory=free_port)
+    """where nodes and drivers join"""
 
     @property
     def address(self) -> str:
@@ -63,12 +65,13 @@ class Head:
         lock = hashlib.sha256((ROOT / "constraints.txt").read_bytes()).hexdigest()[:12]
         (self.home / "lock").write_text(lock + "\n")
         self.sessions = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets: their paths must be short
-        ports = {"port", "dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port"}
+        ports = {"dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port"}
         self.process = subprocess.Popen(
             [
                 Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2",
                 "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={self.port}",
                 f"--temp-dir={self.sessions}", "--object-store-memory=100000000",
+                f"--port={self.gcs}",
                 *(f"--{name}={free_port()}" for name in sorted(ports)),
             ],
             env=self.environment, stdout=(self.home / "head.log").open("a"), stderr=subprocess.STDOUT,

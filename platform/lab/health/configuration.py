@@ -19,6 +19,7 @@ from lab.tracking.provenance import CODE
 
 PLACEHOLDER = "CHANGE-ME"
 TOKEN_MOUNT = "~/.ray/auth_token"  # noqa: S105 (where it is)
+AUTHORITY_MOUNTS = ("~/.ray/tls/ca.crt", "~/.ray/tls/ca.key")
 TOKEN_LENGTH = 32
 """characters that nobody guesses"""
 
@@ -141,6 +142,8 @@ def _files(config: Mapping[str, Any], name: str) -> Iterator[Finding]:
         file = Path(str(here)).expanduser()
         if there == TOKEN_MOUNT:
             yield from _token(file)
+        elif there in AUTHORITY_MOUNTS:
+            yield from _authority(file)
         elif not file.exists():
             yield fault(
                 f"{name}, file_mounts",
@@ -160,6 +163,14 @@ def _files(config: Mapping[str, Any], name: str) -> Iterator[Finding]:
             )
         elif file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield fault(str(key), "others may read it, so ssh refuses it", f"chmod 600 {key}")
+
+
+def _authority(file: Path) -> Iterator[Finding]:
+    """Of the certificates; who has its key is a node."""
+    if not file.is_file():
+        yield fault(str(file), "there is no authority for TLS", "`bash clusters/certificates.sh authority`")
+    elif file.suffix == ".key" and file.stat().st_mode & 0o077:
+        yield fault(str(file), "others on this machine may read the authority's key", f"chmod 600 {file}")
 
 
 def _token(file: Path) -> Iterator[Finding]:
