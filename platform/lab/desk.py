@@ -31,11 +31,18 @@ class Outcome(NamedTuple):
     result: dict[str, Any]
 
 
-class Turn(NamedTuple):
-    """What has happened at the desk since it was last asked. begun: trials that were fetched, and how many
-    seconds ago"""
+class Begun(NamedTuple):
+    """A trial that a lane has fetched, and how many seconds ago."""
 
-    begun: dict[str, float]
+    trial: str
+    lane: str
+    ago: float
+
+
+class Turn(NamedTuple):
+    """What has happened at the desk since it was last asked."""
+
+    begun: list[Begun]
     done: list[Outcome]
 
 
@@ -47,7 +54,7 @@ class Desk:
         self._waiting: deque[Slip] = deque()
         self._at: dict[str, str] = {}
         """lane -> its trial"""
-        self._begun: dict[str, float] = {}
+        self._begun: list[tuple[str, str, float]] = []
         self._done: list[Outcome] = []
         self._closed = False
         self._changed = Condition()
@@ -56,8 +63,9 @@ class Desk:
         """Put trials down, and hear what has become of others."""
         with self._changed:
             self._waiting += slips
-            turn = Turn({trial: monotonic() - at for trial, at in self._begun.items()}, self._done)
-            self._begun, self._done = {}, []
+            now = monotonic()
+            turn = Turn([Begun(trial, lane, now - at) for trial, lane, at in self._begun], self._done)
+            self._begun, self._done = [], []
             if slips:
                 self._changed.notify_all()
             return turn
@@ -89,7 +97,7 @@ class Desk:
                 return CLOSED if self._closed else None
             slip = self._waiting.popleft()
             self._at[lane] = slip.trial
-            self._begun[slip.trial] = monotonic()
+            self._begun.append((slip.trial, lane, monotonic()))
             return slip
 
     def lose(self, lane: str) -> str | None:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from lab.agenda import Agenda, Job
@@ -66,9 +66,13 @@ class _Ended:
     trial: Running
     status: Status
     reason: str
-    trace: str
-    starved: bool
-    seconds: float
+    trace: str = ""
+    starved: bool = False
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return self.at - self.trial.since
 
 
 class Drive:
@@ -102,6 +106,8 @@ class Drive:
         self._recorder: Holder | None = None
         self._running: dict[str, Running] = {}
         self._ended: deque[_Ended] = deque()
+        self._untold: list[_Ended] = []
+        """which the record would not hear of: it is tried once more at the end"""
         self._told: set[str] = set()
         self._closed = False
 
@@ -244,11 +250,14 @@ class Drive:
             return
         self._closed = True
         left = 0.0 if self.outage.lasts else self.settings.patience
-        for trial_id in list(self._running):
-            self.finish(trial_id, Status.STOPPED, "given up")
+        self._ended.extend(self._untold)
+        for trial_id, trial in list(self._running.items()):
+            self._take_down(trial_id, _Ended(trial, Status.STOPPED, "given up"))
         with suppress(TrackingUnreachable):
-            Patience(left).with_call(self._tell)
-            Patience(left).with_call(self._close_parent)
+            try:
+                Patience(left).with_call(self._tell)
+            finally:
+                Patience(left).with_call(self._close_parent)
 
     def _close_parent(self) -> None:
         if self._recorder is not None:
@@ -272,14 +281,16 @@ class Drive:
     ) -> None:
         """Close the run of a trial as what it ended with, as soon as the record can be told. starved: it was
         short of memory; it is tried once more, alone, when all others are done."""
-        trial = self._running.pop(trial_id)
-        self.allowance.end(trial.run.digest)
-        self.tally.running = len(self._running)
-        seconds = time.monotonic() - trial.since
-        self._ended.append(_Ended(trial, status, reason, trace, starved, seconds))
+        self._take_down(trial_id, _Ended(self._running[trial_id], status, reason, trace, starved))
         self.outage.hurry()
         with suppress(TrackingUnreachable):  # whoever asks for more hears of it
             self._told_all()
+
+    def _take_down(self, trial_id: str, ended: _Ended) -> None:
+        del self._running[trial_id]
+        self.allowance.end(ended.trial.run.digest)
+        self.tally.running = len(self._running)
+        self._ended.append(ended)
 
     def running(self) -> Iterator[Running]:
         """The trials at work, in the order in which they were begun."""
@@ -298,11 +309,21 @@ class Drive:
         self.outage.met(fault, idle=not self._running and not self._closed)
 
     def _tell(self) -> None:
-        """Tell the record of trials that have ended, each until it has heard. Raises TrackingUnreachable."""
+        """Tell the record of trials that have ended, each until it has heard. Raises TrackingUnreachable; and
+        what one of them met, when all the others have been told."""
+        met: Exception | None = None
         while self._ended:
-            self._close_run(self._ended[0])
+            try:
+                self._close_run(self._ended[0])
+            except TrackingUnreachable:
+                raise
+            except Exception as fault:
+                met = met or fault
+                self._untold.append(self._ended[0])
             self._ended.popleft()
         self.outage.over()
+        if met is not None:
+            raise met
 
     def _close_run(self, ended: _Ended) -> None:
         job, run = ended.trial.job, ended.trial.run

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -39,7 +40,8 @@ CPUs"""
 CRASHES = 2
 """times that a trial whose process died is started again, from its checkpoint"""
 IDLE_CRASHES = 10
-"""times that a process may die which had no trial, before there is something wrong with all of them"""
+"""times that the process of one lane may die, one after the other, without a trial; while others are at work
+it may go on to"""
 SHORT_SECONDS = 2.0
 """trials that take less have the next one ready at the desk, so that no lane waits"""
 
@@ -132,12 +134,16 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         self._ended = False
         """whether the drive said that there is no more, and all that was put down has come back"""
         self._numbers, self._out = count(), dict[str, Slip]()
-        self._crashes, self._idle_crashes = dict[str, int](), 0
+        self._at_work: dict[str, str] = {}
+        """trial -> its lane"""
+        self._crashes, self._idle_crashes = Counter[str](), Counter[str]()
+        """of a trial; of a lane, one after the other, that had none"""
 
     @property
     def hopeless(self) -> bool:
         """Whether nothing that a lane could still do would be heard, or be of use."""
-        return self.broken or (self.fault is not None and not self._out)
+        over = self.fault is not None or (self._ended and any(self._idle_crashes.values()))
+        return self.broken or (over and not self._out)
 
     def require_end(self) -> None:
         """Raise what went wrong, also where Tune has given up every lane before all was done: it does so with
@@ -186,10 +192,13 @@ class Clerk(tune.Callback):  # type: ignore[misc]
             self.drive.stop()
         slips, no_more = self._proposed() if self.fault is None else ([], False)
         turn: Turn = ray.get(self.desk.put.remote(slips))
-        for trial, ago in turn.begun.items():
-            self.drive.begun(trial, ago)
-        for outcome in turn.done:
-            self._told(outcome)
+        for begun in turn.begun:
+            self._at_work[begun.trial] = begun.lane
+            self._idle_crashes.pop(begun.lane, None)
+            self.drive.begun(begun.trial, begun.ago)
+        faults = [fault for outcome in turn.done if (fault := self._told(outcome)) is not None]
+        if faults:  # all the others have been told
+            raise faults[0]
         if no_more and not self._out:
             self._ended = True
             self.desk.close.remote()
@@ -208,27 +217,33 @@ class Clerk(tune.Callback):  # type: ignore[misc]
             self._out[name] = slips[-1]
         return slips, False
 
-    def _told(self, outcome: Outcome) -> None:
-        self._idle_crashes = 0
+    def _told(self, outcome: Outcome) -> Exception | None:
+        """Tell the drive what a trial ended with; why that could not be."""
         del self._out[outcome.trial]
+        self._at_work.pop(outcome.trial, None)
         result = outcome.result
-        self.drive.finish(
-            outcome.trial,
-            Status(result["outcome"]),
-            result.get("reason", ""),
-            result.get("traceback", ""),
-            starved=result.get("starved", False),
-        )
+        try:
+            self.drive.finish(
+                outcome.trial,
+                Status(result["outcome"]),
+                result.get("reason", ""),
+                result.get("traceback", ""),
+                starved=result.get("starved", False),
+            )
+        except Exception as fault:
+            return fault
+        return None
 
     def _lost(self, lane: Any) -> None:
         reason = _reason(lane)
         lost = ray.get(self.desk.lose.remote(lane.trial_id))
         if lost is None:
-            self._idle_crashes += 1
-            if self._idle_crashes > IDLE_CRASHES:
+            self._idle_crashes[lane.trial_id] += 1
+            if self._out and not self._at_work and self._idle_crashes[lane.trial_id] > IDLE_CRASHES:
                 raise RunError(f"the processes that are to train keep dying, the last time because {reason}.")
             return
-        self._crashes[lost] = self._crashes.get(lost, 0) + 1
+        self._at_work.pop(lost, None)
+        self._crashes[lost] += 1
         if starved := is_short_of_memory(reason):
             self.drive.finish(lost, Status.FAILED, reason, starved=starved)
         elif self._crashes[lost] > CRASHES:

@@ -73,10 +73,44 @@ def test_a_run_that_nobody_can_write_down_is_not_held_in_silence(tmp_path: Path)
         recorder.hold("another")
 
 
+class Refusing(MemoryTracker):
+    """A record that takes no end of one run."""
+
+    refused = ""
+
+    def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
+        if run_id == self.refused:
+            raise RecordError("the record refuses")
+        super().end(run_id, status, owner=owner, reason=reason)
+
+
+def test_an_outcome_that_the_record_refuses_keeps_none_of_the_same_turn_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Refusing()
+    drive, recorder = Command(tracker, tmp_path).drive(sweep_of("ablation", cases=3))
+    monkeypatch.setattr(recorder, "sink", lambda run_id: run_id)
+    clerk = Clerk(drive, ray.remote(Desk).remote(), 3, lambda: False, lambda: None)
+    clerk.on_step_begin(0, [])
+    outcome = None
+    while (slip := ray.get(clerk.desk.fetch.remote("lane", outcome, 0.0))) is not None:
+        outcome = Outcome(slip.trial, {"outcome": "complete"})
+    tracker.refused = tracker.runs()[0].run_id
+    clerk.on_step_begin(1, [])
+    assert isinstance(clerk.fault, RecordError)
+    assert [run.status for run in tracker.runs()] == [Status.RUNNING, Status.COMPLETE, Status.COMPLETE]
+    assert drive.tally.complete == 2
+    tracker.refused = ""
+    drive.close()
+    assert [run.status for run in tracker.runs()] == [Status.COMPLETE] * 3, "it is told once more"
+    recorder.close()
+
+
 class Lane:
     """As Tune tells of one."""
 
-    trial_id = "lane"
+    def __init__(self, trial_id: str = "lane") -> None:
+        self.trial_id = trial_id
 
     def get_error(self) -> str:
         return "No module named 'lab'"
@@ -95,6 +129,27 @@ def test_lanes_that_die_before_they_come_to_the_desk_do_not_do_so_for_ever(
     assert stopper.stop_all()
     with pytest.raises(RunError, match="keep dying, the last time because No module named"):
         clerk.require_end()
+    recorder.close()
+
+
+def test_a_lane_that_dies_for_ever_ends_no_sweep_in_which_another_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk, recorder = clerk_of(tmp_path, monkeypatch)
+    stopper, outcome, turn = _Broken(clerk), None, 0
+    clerk.on_step_begin(turn, [])
+    while (slip := ray.get(clerk.desk.fetch.remote("good", outcome, 0.0))) != CLOSED:
+        outcome = slip and Outcome(slip.trial, {"outcome": Status.COMPLETE.value})
+        turn += 1
+        clerk.on_step_begin(turn, [])
+        for _ in range(IDLE_CRASHES + 1 if slip else 0):
+            clerk.on_trial_recover(turn, [], Lane("bad"))
+            assert not stopper.stop_all()
+    clerk.require_end()
+    assert clerk.drive.tally.complete == 3
+    clerk.on_trial_recover(turn, [], Lane("bad"))
+    assert stopper.stop_all(), "it would never hear that the desk is closed"
+    clerk.require_end()
     recorder.close()
 
 

@@ -35,13 +35,13 @@ def test_an_outcome_is_taken_once() -> None:
 
 def test_a_trial_is_told_to_have_begun_once_it_is_fetched_and_since_when() -> None:
     desk = Desk()
-    assert desk.put([slip("1")]).begun == {}
+    assert desk.put([slip("1")]).begun == []
     before = time.monotonic()
     desk.fetch("a", patience=0)
-    begun = desk.put([]).begun
-    assert list(begun) == ["1"]
-    assert 0 <= begun["1"] <= time.monotonic() - before
-    assert desk.put([]).begun == {}
+    (begun,) = desk.put([]).begun
+    assert (begun.trial, begun.lane) == ("1", "a")
+    assert 0 <= begun.ago <= time.monotonic() - before
+    assert desk.put([]).begun == []
 
 
 def test_a_lane_that_waits_gets_what_is_put_meanwhile() -> None:
