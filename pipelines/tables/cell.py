@@ -10,6 +10,7 @@ Every cell knows its scale, and a number of one scale is never compared with the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -196,3 +197,9 @@ def short(count: int, decimals: int = 1) -> str:
         if count >= size:
             return f"{count / size:.{decimals}f}{suffix}"
     return str(count)
+
+
+def total(parts: Sequence[float | None]) -> float | None:
+    """None where one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

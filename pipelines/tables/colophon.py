@@ -100,7 +100,7 @@ class Colophon:
 def _written(item: object) -> Written:
     match item:
         case [str(form), [*names]] if all(isinstance(name, str) for name in names):
-            return Written(form, tuple(names))
+            return Written(form, tuple(map(str, names)))
     raise TypeError(f"it says {item!r} of a file")
 
 

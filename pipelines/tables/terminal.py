@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from pipelines.tables import wording
+from pipelines.tables.cell import Measured, Missing, Stage, total
 from pipelines.tables.markdown import cells, heads, to_do, verdicts
 from pipelines.tables.table import ResultsTable
 
 RULE, GAP = "─", "   "
+MANY = 3
+"""missing cells that are not told one by one where there is nothing else"""
 
 
 def terminal(table: ResultsTable) -> str:
@@ -16,8 +20,29 @@ def terminal(table: ResultsTable) -> str:
     rule = RULE * (sum(across) + len(GAP) * (len(across) - 1))
     body = [_line(row, across) for row in rows]
     lines = [table.title, table.honesty, "", rule, body[0], rule, *body[1:], rule, ""]
-    lines += [line.replace("**", "") for line in (*verdicts(table), *to_do(table))]
+    lines += [line.replace("**", "") for line in (*verdicts(table), *_to_do(table))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _to_do(table: ResultsTable) -> Iterator[str]:
+    """As `to_do`, but that whoever has run nothing yet reads one line for each command, not one for each
+    cell."""
+    blank: dict[str, dict[tuple[str, ...], Missing]] = {}
+    missing = 0
+    for _, _, cell in table.cells():
+        if isinstance(cell, Missing) and cell.state.stage is Stage.MISSING:
+            missing += 1
+            runs = tuple(spec.digest for spec in cell.measurement.specs)
+            blank.setdefault(cell.measurement.command, {})[runs] = cell
+    if missing < MANY or any(isinstance(cell, Measured) for _, _, cell in table.cells()):
+        yield from to_do(table)
+        return
+    yield from ("No result yet:", "")
+    for command, of in blank.items():
+        lacking = sum(cell.state.lacking for cell in of.values())
+        seconds, operations = (total([getattr(c, n) for c in of.values()]) for n in ("price", "operations"))
+        price = wording.price(seconds, operations)
+        yield f"- nothing of it has been run at {table.scale} scale: `{command}`, {lacking} runs, {price}"
 
 
 def widths(table: ResultsTable) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.tables import statistics
-from pipelines.tables.cell import Measured, Missing, Stage
+from pipelines.tables.cell import Measured, Missing, Stage, total
 from pipelines.tables.claims.claim import Claim, Exact, Verdict
 from pipelines.tables.statistics import Estimate
 from pipelines.tables.table import ResultsTable
@@ -98,8 +98,8 @@ def _finding(
         return Finding(
             claim, Verdict.UNDECIDED, None, None, "not all its cells are complete",
             commands=tuple(sorted({cell.measurement.command for cell in lacking if cell.state.lacking})),
-            price=_sum([cell.price for cell in runs]),
-            operations=_sum([cell.operations for cell in runs]),
+            price=total([cell.price for cell in runs]),
+            operations=total([cell.operations for cell in runs]),
         )  # fmt: skip
     if p is None or effect.low is None or effect.high is None:
         return Finding(claim, Verdict.UNDECIDED, effect, None, "one seed: nothing to test with")
@@ -123,12 +123,6 @@ def _lacking(table: ResultsTable, claim: Claim) -> Iterator[Measured | Missing]:
         cell = table.cell(*place)
         if isinstance(cell, Measured | Missing) and cell.state.stage is not Stage.COMPLETE:
             yield cell
-
-
-def _sum(parts: Sequence[float | None]) -> float | None:
-    """None where one of them is not known."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
 
 
 def _half_width(effect: Estimate, tests: int) -> float:

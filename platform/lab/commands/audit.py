@@ -19,7 +19,7 @@ from uuid import uuid4
 from lab import catalog
 from lab.budget import Budget, Purse
 from lab.commands.run import wanted
-from lab.commands.tables import record, sweeps_of
+from lab.commands.tables import record, require_known, sweeps_of
 from lab.errors import LabError
 from lab.forecast import Range
 from lab.resources import Resources
@@ -45,13 +45,17 @@ class Drawn:
 
 def audit(arguments: argparse.Namespace) -> int:
     """Print a verdict for every run that was trained again; 1 where one came out otherwise."""
-    shelf, tracker = catalog.package("tables"), record()
-    settings, resources = Settings.load(), wanted(arguments)
+    shelf = catalog.package("tables")
     names = arguments.names or sorted(shelf.exhibits())
+    require_known(names)
+    tracker, settings, resources = record(), Settings.load(), wanted(arguments)
     tables = shelf.assemble(names, tracker, sweeps_of(names, arguments.scale))
     drawn = draw(list(resting(tables, tracker)), arguments.seed)[: arguments.draw]
     if not drawn:
-        raise LabError("no cell of these tables rests on a run: `lab fill` them first.")
+        raise LabError(
+            f"no cell of these tables rests on a run at {arguments.scale} scale: run one first, `lab fill "
+            f"{names[0]} --scale {arguments.scale}`."
+        )
     took = {
         one.run.digest: Range(one.run.seconds, one.run.seconds, SLOWER * one.run.seconds) for one in drawn
     }

@@ -21,6 +21,8 @@ WIDEST = 32
 def compare(arguments: argparse.Namespace) -> None:
     """Print what differs between runs on record, side by side."""
     known = record().runs()
+    if not known:
+        raise UnknownName("there is no run on record yet: `lab train` or `lab sweep` makes some.")
     for line in side_by_side([one(name, known) for name in arguments.runs], everything=arguments.all):
         print(line)
 

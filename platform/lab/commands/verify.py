@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import catalog
-from lab.commands.tables import kept, record, sweeps_of
-from lab.errors import LabError, UnknownName
+from lab.commands.tables import kept, record, require_known, sweeps_of
+from lab.errors import LabError
 from lab.search import replay
 
 SHOWN = 5
@@ -28,9 +28,15 @@ def verify(arguments: argparse.Namespace) -> int:
             return told(shelf.verify_archive(shelf.Archive.open(place), sweeps), f"{place}")
         return told(shelf.verify_folder(place, record(), sweeps), f"{place} and the record")
     names = places or sorted(shelf.exhibits())
-    if unknown := [name for name in names if name not in shelf.exhibits()]:
-        raise UnknownName.among("table, folder or archive", unknown[0], shelf.exhibits())
+    for name in names:
+        if name not in shelf.exhibits() and ("/" in name or Path(name).suffix):
+            raise LabError(f"there is no folder and no archive {name!r}: `lab verify` looks at the record.")
+    require_known(names)
     found = shelf.verify_record(names, record(), sweeps_of(names, arguments.scale))
+    if not (found.cells or found.faults):
+        what = "of these tables" if places else "of the tables"
+        print(f"nothing {what} has been run at {arguments.scale} scale, so there is nothing to verify.")
+        return 0 if places else derived(arguments.scale)
     as_recorded = told(found, "the record and the chains of its runs")
     return as_recorded if places else max(as_recorded, derived(arguments.scale))
 
@@ -66,6 +72,7 @@ def pack(arguments: argparse.Namespace) -> None:
     """Write the archive, and say how to use it."""
     shelf = catalog.package("tables")
     names = arguments.names or sorted(shelf.exhibits())
+    require_known(names)
     out = Path(arguments.out)
     if out.suffix != ".zip":
         raise LabError(f"the archive is a zip: call it {out.name}.zip, got {out}.")

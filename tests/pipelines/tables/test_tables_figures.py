@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from lab import Settings
-from lab.cli import main as lab
 from lab.train import sights
 from pipelines.tables import svg
 from pipelines.tables.build import assemble, exhibits
@@ -129,12 +128,6 @@ def test_curves_of_seeds_are_averaged_where_all_have_a_value(laboratory, filled)
     assert mean([[], []]) == []
     (panel,) = training(filled, laboratory.tracker)
     assert panel.drawing.count("<polyline") == len(filled.rows)
-
-
-def test_drawings_want_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    assert lab(["tables", "table6", "--format", "png"]) == 2
-    assert "--out FOLDER" in capsys.readouterr().err
 
 
 def test_a_png_is_the_drawing_at_twice_its_size(filled) -> None:
