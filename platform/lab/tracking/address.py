@@ -45,3 +45,11 @@ def unreachable(uri: str, words: str) -> TrackingUnreachable:
         f"the tracking server {shown(uri)} does not answer ({shown(words, uri)}): start it with `lab ui`, or "
         "set LAB_TRACKING."
     )
+
+
+def no_store(uri: str, words: str) -> TrackingUnreachable:
+    """The one line for a record whose store of files does not take one."""
+    return TrackingUnreachable(
+        f"the artifact store of {shown(uri)} does not answer ({shown(words, uri)}): look at it; what it is "
+        "to keep waits."
+    )

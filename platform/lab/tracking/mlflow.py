@@ -49,6 +49,8 @@ METRICS_PER_CALL = 1000
 ENTRIES_PER_CALL = 100
 """parameters or tags"""
 RUNS_PER_PAGE = 1000
+SERVER_ERRORS = 500
+"""where the codes of HTTP begin that say the fault is none of ours"""
 SEARCHES_AT_ONCE = 4
 """of a server, which takes one digest at a time"""
 
@@ -130,7 +132,12 @@ class MlflowTracker:
         self._tag(run_id, layout.written(tags))
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
-        self._client.log_artifact(run_id, str(path), folder or None)
+        try:
+            self._client.log_artifact(run_id, str(path), folder or None)
+        except RecordError:
+            raise
+        except Exception as fault:  # each kind of store says in its own way that it is not there
+            raise address.no_store(self.uri, _words(fault) or type(fault).__name__) from None
 
     def text(self, run_id: str, file: str) -> str | None:
         with TemporaryDirectory() as folder:
@@ -317,11 +324,17 @@ class _Client:
         return call
 
 
+def _words(fault: Exception) -> str:
+    return str(fault).strip().partition("\n")[0][:300]
+
+
 def _told(fault: Exception, uri: str) -> RecordError:
-    words = str(fault).strip().partition("\n")[0][:300]
-    if words.startswith("API request to") and not isinstance(
-        fault, RestException
-    ):  # the request, not its answer
+    words = _words(fault)
+    if isinstance(fault, RestException):
+        away = fault.get_http_status_code() >= SERVER_ERRORS
+    else:  # of the request, not of its answer
+        away = words.startswith("API request to")
+    if away:
         return address.unreachable(uri, words)
     return RecordError(f"the record at {address.shown(uri)} refuses: {address.shown(words, uri)}")
 
