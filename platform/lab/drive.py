@@ -30,6 +30,8 @@ from lab.within import Allowance
 INFEASIBLE = "infeasible"
 """tag of a failed run that was short of memory even with nothing else going on"""
 NO_MORE: Literal["no more"] = "no more"
+NO_PLACE = "stopped before it had a place"
+"""why a run ended of which nothing was trained"""
 
 Say = Callable[[str], object]
 
@@ -217,11 +219,13 @@ class Drive:
         self._running[trial_id] = Running(job, run, time.monotonic())
         self.tally.running = len(self._running)
         pruning = isinstance(self.sweep, Search) and self.sweep.pruning is not None
-        objective = self.objective if pruning else None
-        spared = job.spec.digest in self.needed or not job.ranks
-        return Work(
-            job.spec, self.recorder.sink(run.run_id), self.resources, self.settings, objective, spared
-        )
+        sink, objective = self.recorder.sink(run.run_id), self.objective if pruning else None
+        return Work(job.spec, sink, self.resources, self.settings, objective, not self._prunes(job))
+
+    def _prunes(self, job: Job) -> bool:
+        """Whether a job may be ended before its time."""
+        pruning = isinstance(self.sweep, Search) and self.sweep.pruning is not None
+        return pruning and job.ranks and job.spec.digest not in self.needed
 
     def begun(self, trial_id: str, ago: float = 0.0) -> None:
         """A trial has had its place for so many seconds; until then it waited, and cost nothing."""
@@ -240,7 +244,8 @@ class Drive:
         if self._recorder is not None and not self.stopped:
             self.stopped = True
             at_work = sum(trial.begun for trial in self._running.values())
-            self.say(f"stopping: {at_work} runs write their checkpoints (Ctrl-C again gives them up)")
+            writing = f"{at_work} runs write their checkpoints (Ctrl-C again gives them up)"
+            self.say(f"stopping: {writing if at_work else 'nothing is at work'}")
             self._recorder.request_stop()
 
     def close(self) -> None:
@@ -252,12 +257,14 @@ class Drive:
         left = 0.0 if self.outage.lasts else self.settings.patience
         self._ended.extend(self._untold)
         for trial_id, trial in list(self._running.items()):
-            self._take_down(trial_id, _Ended(trial, Status.STOPPED, "given up"))
+            reason = "given up" if trial.begun else NO_PLACE
+            self._take_down(trial_id, _Ended(trial, Status.STOPPED, reason))
+        patience = Patience(left)
         with suppress(TrackingUnreachable):
             try:
-                Patience(left).with_call(self._tell)
+                patience.with_call(self._tell)
             finally:
-                Patience(left).with_call(self._close_parent)
+                patience.with_call(self._close_parent)
 
     def _close_parent(self) -> None:
         if self._recorder is not None:
@@ -293,8 +300,14 @@ class Drive:
         self._ended.append(ended)
 
     def running(self) -> Iterator[Running]:
-        """The trials at work, in the order in which they were begun."""
+        """The trials at work or on their way there, in the order in which they were proposed."""
         yield from list(self._running.values())
+
+    @property
+    def halted(self) -> bool:
+        """Whether it was asked to stop, nobody trains any more, and the record has been told."""
+        at_work = any(trial.begun for trial in self._running.values())
+        return self.stopped and not at_work and not self._ended
 
     def _told_all(self) -> bool:
         """Whether the record knows of every trial that has ended."""
@@ -327,7 +340,7 @@ class Drive:
 
     def _close_run(self, ended: _Ended) -> None:
         job, run = ended.trial.job, ended.trial.run
-        later = ended.starved and self.backlog.alone is not job and not self.stopped
+        later = ended.starved and self.backlog.alone is not job
         try:
             status, reason = self._released(ended)
             if later:

@@ -26,7 +26,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianSt
 from ray.tune.search import Searcher
 
 from lab.desk import CLOSED, Desk, Outcome, Slip, Turn
-from lab.drive import NO_MORE, Drive
+from lab.drive import NO_MORE, NO_PLACE, Drive
 from lab.errors import RunError
 from lab.search.pruning import Asha, Hyperband, Median
 from lab.sweep import Search, Sweep
@@ -49,22 +49,23 @@ SHORT_SECONDS = 2.0
 def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] = lambda: None) -> None:
     """Let Tune run what a drive proposes, until it proposes no more. watch: called several times a second."""
     if isinstance(drive.sweep, Search) and drive.sweep.pruning is not None:
-        _fit(
-            drive, trial, [_Outcomes(drive, stop, watch)], search_alg=_Proposals(drive, stop), num_samples=-1
-        )
+        proposals, outcomes = _Proposals(drive, stop), _Outcomes(drive, stop, watch)
+        ends = _Ends(lambda: drive.halted)
+        _fit(drive, trial, [outcomes], ends, search_alg=proposals, num_samples=-1)
         return
     lanes = max(1, min(drive.tally.concurrent, drive.tally.total - drive.tally.settled))
     desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=lanes + 8, scheduling_strategy=cluster.here())
     clerk = Clerk(drive, desk.remote(), lanes, stop, watch)
     try:
-        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], _Broken(clerk), num_samples=lanes)
+        ends = _Ends(lambda: clerk.hopeless)
+        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], ends, num_samples=lanes)
     finally:
         ray.kill(clerk.desk)
     clerk.require_end()
 
 
 def _fit(
-    drive: Drive, trainable: Any, callbacks: list[tune.Callback], stop: tune.Stopper | None = None, **how: Any
+    drive: Drive, trainable: Any, callbacks: list[tune.Callback], ends: tune.Stopper, **how: Any
 ) -> None:
     alone = not drive.resources.several
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
@@ -83,7 +84,7 @@ def _fit(
                 name="sweep",
                 storage_path=storage,
                 callbacks=callbacks,
-                stop=stop,
+                stop=ends,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=CRASHES if pruned else -1),
             ),
@@ -141,9 +142,10 @@ class Clerk(tune.Callback):  # type: ignore[misc]
 
     @property
     def hopeless(self) -> bool:
-        """Whether nothing that a lane could still do would be heard, or be of use."""
-        over = self.fault is not None or (self._ended and any(self._idle_crashes.values()))
-        return self.broken or (over and not self._out)
+        """Whether nothing that a lane could still do would be heard, or be of use: to one that waits for its
+        place, or dies again and again, nobody can say that the desk has closed."""
+        unheard = self._ended and (self.drive.stopped or any(self._idle_crashes.values()))
+        return self.broken or ((unheard or self.fault is not None) and not self._out)
 
     def require_end(self) -> None:
         """Raise what went wrong, also where Tune has given up every lane before all was done: it does so with
@@ -188,8 +190,11 @@ class Clerk(tune.Callback):  # type: ignore[misc]
                     self._out.pop(trial, None)
 
     def _turn(self) -> None:
-        if self.stop():
+        if self.stop() and not self.drive.stopped:
             self.drive.stop()
+            for trial in ray.get(self.desk.withdraw.remote()):
+                del self._out[trial]
+                self.drive.finish(trial, Status.STOPPED, NO_PLACE)
         slips, no_more = self._proposed() if self.fault is None else ([], False)
         turn: Turn = ray.get(self.desk.put.remote(slips))
         for begun in turn.begun:
@@ -256,12 +261,11 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         del self._out[lost]
 
 
-class _Broken(tune.Stopper):  # type: ignore[misc]
-    """Ends everything at once when the desk is gone: nobody would hear what the lanes have done. And when
-    lanes die for ever that have nothing to do, since none of them would come to hear that the desk closed."""
+class _Ends(tune.Stopper):  # type: ignore[misc]
+    """Ends everything at once when there is nothing more to wait for."""
 
-    def __init__(self, clerk: Clerk) -> None:
-        self._clerk = clerk
+    def __init__(self, over: Callable[[], bool]) -> None:
+        self._over = over
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -270,7 +274,7 @@ class _Broken(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._clerk.hopeless
+        return self._over()
 
 
 def _reason(trial: Any) -> str:

@@ -9,11 +9,12 @@ from ray.tune.search import Searcher
 
 from lab import Resources, Settings, cluster
 from lab.desk import CLOSED, Desk, Outcome
+from lab.drive import NO_PLACE
 from lab.errors import RecordError, RunError
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import Status
-from lab.tune import IDLE_CRASHES, Clerk, _Broken, _Proposals
+from lab.tune import IDLE_CRASHES, Clerk, _Ends, _Proposals, conduct
 from tests.lab.sweeping import sweep_of
 from tests.lab.test_drive import Command
 
@@ -121,7 +122,7 @@ def test_lanes_that_die_before_they_come_to_the_desk_do_not_do_so_for_ever(
 ) -> None:
     """Tune starts them again without end, and they never hear that the desk is closed."""
     clerk, recorder = clerk_of(tmp_path, monkeypatch)
-    stopper = _Broken(clerk)
+    stopper = _Ends(lambda: clerk.hopeless)
     clerk.on_step_begin(0, [])
     for turn in range(IDLE_CRASHES + 1):
         assert not stopper.stop_all()
@@ -136,7 +137,7 @@ def test_a_lane_that_dies_for_ever_ends_no_sweep_in_which_another_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clerk, recorder = clerk_of(tmp_path, monkeypatch)
-    stopper, outcome, turn = _Broken(clerk), None, 0
+    stopper, outcome, turn = _Ends(lambda: clerk.hopeless), None, 0
     clerk.on_step_begin(turn, [])
     while (slip := ray.get(clerk.desk.fetch.remote("good", outcome, 0.0))) != CLOSED:
         outcome = slip and Outcome(slip.trial, {"outcome": Status.COMPLETE.value})
@@ -174,3 +175,30 @@ def test_a_wish_to_stop_is_heard_while_nothing_is_at_work_in_a_pruned_search(
     assert _Proposals(drive, lambda: True).suggest("1") == Searcher.FINISHED
     assert drive.stopped
     recorder.close()
+
+
+@pytest.mark.parametrize("kind", ["ablation", "search"], ids=["lanes", "pruned"])
+def test_a_wish_to_stop_ends_a_sweep_that_waits_for_room_and_says_what_became_of_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """All CPUs are taken; Tune would wait for them for ever."""
+    command, stopping = Command(MemoryTracker(), tmp_path), list[bool]()
+    drive, recorder = command.drive(sweep_of(kind, cases=3, **({"prune": True} if kind == "search" else {})))
+    monkeypatch.setattr(recorder, "sink", lambda run_id: run_id)
+    taken = ray.remote(Desk).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
+    ray.get(taken.put.remote([]))
+
+    def stop() -> bool:
+        """Once a trial waits for its place."""
+        stopping.extend([True] if list(drive.running()) else [])
+        return bool(stopping)
+
+    conduct(drive, stop)
+    drive.close()
+    recorder.close()
+    ray.kill(taken)
+    runs = command.tracker.runs()
+    assert runs
+    assert {(run.status, run.tags["reason"]) for run in runs} == {(Status.STOPPED, NO_PLACE)}
+    assert command.parent(kind).status is Status.STOPPED
+    assert "stopping: nothing is at work" in command.said

@@ -97,3 +97,10 @@ def test_a_refusal_in_a_worker_is_the_same_refusal_in_the_driver(settings, tmp_p
     with pytest.raises(error, match=message) as caught:
         launch(toy_spec(data=data), TWO, settings, FileLedger(str(tmp_path / "ledger.json")))
     assert "\n" not in str(caught.value)
+
+
+def test_workers_that_wait_for_room_keep_nobody_who_wants_to_stop(settings, tmp_path):
+    """There are two CPUs, and three workers want one each."""
+    sink = FileLedger(str(tmp_path / "ledger.json"))
+    with pytest.raises(Interrupted, match="before its workers had a place"):
+        launch(toy_spec(), Resources(workers=3, cpus=1), settings, sink, should_stop=lambda: True)

@@ -82,7 +82,7 @@ class Relay:
 
     def __init__(self) -> None:
         self.events: list[Heard] = []
-        self.stopping = False
+        self.stopping = self.arrived = False
         self.error: LabError | None = None
 
     def tell(self, event: Heard) -> bool:
@@ -97,17 +97,22 @@ class Relay:
 
     def lose(self, cause: str) -> None:
         """Take what befell the workers, unless a refusal has said it."""
+        self.arrived = False
         if self.error is None:
             self.events.append(Lost(cause))
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """Ask the workers to stop; whether there are any yet."""
         self.stopping = True
+        return self.arrived
 
     def refuse(self, error: LabError) -> None:
         """Keep the first error a worker met, so that no restarted group tries again what cannot succeed."""
         self.error = self.error or error
 
     def refusal(self) -> LabError | None:
+        """What a worker asks when it has its place."""
+        self.arrived = True
         return self.error
 
 
@@ -152,19 +157,21 @@ def launch(
     )
     fit = _Fit(_trainer(assignment, resources, settings.patience, callbacks))
     fit.start()
+    patience = LAST_CHECKPOINT_SECONDS
     try:
         while fit.is_alive():
             fit.join(POLL_SECONDS)
             for event in ray.get(relay.hear.remote()):
                 on_event(event)
             on_tick()
-            if should_stop():
-                ray.get(relay.stop.remote())
+            if should_stop() and not ray.get(relay.stop.remote()):
+                patience = 0
+                raise Interrupted("stopped before its workers had a place.")
     except KeyboardInterrupt:  # the second Ctrl-C: no patience is left
         raise
     except BaseException:
         relay.stop.remote()
-        fit.join(LAST_CHECKPOINT_SECONDS)
+        fit.join(patience)
         raise
     return fit.outcome()
 
