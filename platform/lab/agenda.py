@@ -46,6 +46,12 @@ class Agenda(Protocol):
     def settle(self, job: Job, run: RunRecord) -> None:
         """Take note of what became of a job."""
 
+    def pruned_before(self, job: Job) -> Trial | None:
+        """The trial that was pruned of which a job is a repetition, if there is one."""
+
+    def repeat(self, job: Job, earlier: Trial) -> None:
+        """Take note that a job ended as an earlier trial had."""
+
     def refused(self) -> dict[int, str]:
         """The trials that make no experiment, and why."""
 
@@ -73,6 +79,12 @@ class AblationAgenda:
 
     def settle(self, job: Job, run: RunRecord) -> None:
         """The run itself says it all."""
+
+    def pruned_before(self, job: Job) -> Trial | None:
+        return None
+
+    def repeat(self, job: Job, earlier: Trial) -> None:
+        """Nothing is repeated."""
 
     def refused(self) -> dict[int, str]:
         return {}

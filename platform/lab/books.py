@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lab.agenda import Agenda, Job
 from lab.origin import require_same_data
+from lab.search.trial import Trial
 from lab.settings import Settings
 from lab.sweep import Search, Sweep
 from lab.tally import Tally
@@ -54,6 +55,18 @@ class Books:
         self._enlist(run, job.label)
         self.settle(job, run, None)
         return True
+
+    def repeated(self, job: Job) -> Trial | None:
+        """The trial of the same experiment that this search has pruned, if there is one: the job is settled
+        with what that had measured by then, whatever has become of the run since."""
+        earlier = self.agenda.pruned_before(job)
+        run = self.tracker.find([job.spec.digest]).get(job.spec.digest) if earlier else None
+        if earlier is None or run is None:
+            return None
+        self.agenda.repeat(job, earlier)
+        self.runs[run.digest] = run
+        self.tally.add(replace(run, status=Status.PRUNED), None, ranks=job.ranks)
+        return earlier
 
     def settle(self, job: Job, run: RunRecord, seconds: float | None) -> None:
         """seconds: that it took now, None for what this command did not train."""

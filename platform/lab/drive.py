@@ -386,6 +386,9 @@ class Drive:
 
     def _settled_on_record(self, job: Job) -> bool:
         settled = self.books.on_record(job)
+        if not settled and self._prunes(job) and (earlier := self.books.repeated(job)) is not None:
+            settled = True
+            self.say(f"{job.title}: pruned as trial {earlier.number} was, which is the same experiment")
         for twin in self.backlog.twins(job.spec.digest) if settled else []:
             self.backlog.put_back(twin)
         return settled

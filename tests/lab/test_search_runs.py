@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab import Ablation, Asha, Case, Confirm, Grid, Resources, Search, Steps, Suggest
+from lab import Ablation, Asha, Case, Confirm, Grid, Random, Resources, Search, Steps, Suggest
 from lab.budget import Budget, Purse
 from lab.drive import NO_MORE, Drive
 from lab.errors import SpecError
@@ -168,6 +168,74 @@ def test_a_run_that_a_search_had_pruned_is_continued_for_the_table(command: Comm
     (run,) = command.tracker.runs()
     assert run.status is Status.COMPLETE
     assert [step for step, _ in command.tracker.history(run.run_id, "validation/top1")] == [7, 14, 21]
+
+
+def pruning_sevens(command: Command, found: Search) -> Drive:
+    """A search whose trials with batches of seven are all pruned at their first report."""
+
+    def report(values: dict[str, Any]) -> None:
+        if command.trained[-1] == toy_spec(batch_size=7).digest:
+            raise SystemExit(0)
+
+    return command.run(found, report)
+
+
+TENS_AND_SEVENS = search(
+    base=toy_spec(),
+    space=lambda suggest: {"batch_size": suggest.choice("batch_size", [7, 10])},
+    trials=6,
+    sampler=Random(),
+    pruning=Asha(),
+)
+
+
+def test_an_experiment_that_is_suggested_again_after_it_was_pruned_is_pruned_again_and_not_trained(
+    command: Command,
+) -> None:
+    drive = pruning_sevens(command, TENS_AND_SEVENS)
+    sevens = [trial for trial in command.trials() if trial.digest == toy_spec(batch_size=7).digest]
+    assert len(sevens) > 1
+    assert len(command.trained) == len(set(command.trained)) == 2
+    assert {(trial.outcome, trial.value) for trial in sevens} == {("pruned", None)}
+    assert [dict(trial.intermediate) for trial in sevens] == [dict(sevens[0].intermediate)] * len(sevens)
+    assert list(sevens[0].intermediate) == [10]
+    assert (drive.tally.pruned, drive.tally.complete) == (len(sevens), 6 - len(sevens))
+    run = command.tracker.find([sevens[0].digest])[sevens[0].digest]
+    assert (run.status, run.attempts) == (Status.PRUNED, 1)
+    told = [line for line in command.said if f"pruned as trial {sevens[0].number} was" in line]
+    assert len(told) == len(sevens) - 1
+    assert replayed(TENS_AND_SEVENS, command.parent("search")).verified
+
+
+def test_without_pruning_the_same_search_trains_to_its_end_what_it_had_pruned_and_keeps_both_outcomes(
+    command: Command,
+) -> None:
+    pruning_sevens(command, TENS_AND_SEVENS)
+    command.run(replace(TENS_AND_SEVENS, pruning=None, trials=12))
+    seven = toy_spec(batch_size=7).digest
+    outcomes = [trial.outcome for trial in command.trials() if trial.digest == seven]
+    before = sum(trial.digest == seven for trial in command.trials()[:6])
+    assert len(outcomes) > before
+    assert outcomes == ["pruned"] * before + ["complete"] * (len(outcomes) - before)
+    run = command.tracker.find([seven])[seven]
+    assert (run.status, run.attempts) == (Status.COMPLETE, 2)
+    assert [step for step, _ in command.tracker.history(run.run_id, "validation/top1")] == [10, 20, 30]
+    again = command.run(replace(TENS_AND_SEVENS, trials=12))
+    assert again.tally.pruned == before, "trials that were pruned are not complete because their run is"
+
+
+def test_what_a_table_has_trained_to_its_end_is_complete_for_the_search_that_had_pruned_it(
+    command: Command,
+) -> None:
+    pruning_sevens(command, replace(TENS_AND_SEVENS, trials=3))
+    seven = toy_spec(batch_size=7)
+    before = sum(trial.digest == seven.digest for trial in command.trials())
+    assert before
+    command.run(Ablation("table", "laptop", (Case("seven", seven),), seeds=(0,)))
+    pruning_sevens(command, replace(TENS_AND_SEVENS, trials=9))
+    outcomes = [trial.outcome for trial in command.trials() if trial.digest == seven.digest]
+    assert outcomes == ["pruned"] * before + ["complete"] * (len(outcomes) - before)
+    assert len(outcomes) > before
 
 
 def driven(command: Command, sweep: Search, **more: Any) -> tuple[Drive, Recorder]:

@@ -102,6 +102,19 @@ class SearchAgenda:
             trial = trial.ended("failed")
         self._keep(trial)
 
+    def pruned_before(self, job: Job) -> Trial | None:
+        """The first of this search that was pruned with the same experiment, seed included: trained again it
+        would measure the same, so that what ended it ends it again."""
+        if job.trial is None:
+            return None
+        trials = sorted(self.study.trials.values(), key=lambda trial: trial.number)
+        alike = (t for t in trials if t.digest == job.spec.digest and t.outcome == "pruned")
+        return next(alike, None)
+
+    def repeat(self, job: Job, earlier: Trial) -> None:
+        assert job.trial is not None
+        self._keep(self.study.trials[job.trial].ended("pruned", None, earlier.intermediate))
+
     def refused(self) -> dict[int, str]:
         return self._refused
 
