@@ -22,7 +22,7 @@ from lab.errors import UnknownName
 from lab.spec import ExperimentSpec
 from lab.tracking.tracker import Tracker
 from pipelines.tables import svg, wording
-from pipelines.tables.cell import Cell, Counted, Measured, Missing, short
+from pipelines.tables.cell import Cell, Counted, Measured, Missing, Stage, short
 from pipelines.tables.claims.claim import Claim, Exact
 from pipelines.tables.claims.family import Family, families, tally
 from pipelines.tables.claims.told import effect
@@ -145,6 +145,12 @@ def _scales(tables: Sequence[ResultsTable], searches: Sequence[SearchResult]) ->
     return list(told.items())
 
 
+def _progress(table: ResultsTable) -> tuple[int, int]:
+    """Complete cells, and measured cells."""
+    stages = [cell.state.stage for _, _, cell in table.cells() if isinstance(cell, Measured | Missing)]
+    return stages.count(Stage.COMPLETE), len(stages)
+
+
 def _drawn(panel: Panel) -> tuple[str, Markup]:
     return panel.title, Markup(panel.drawing)  # noqa: S704 text in it was escaped when it was drawn
 
@@ -169,6 +175,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals |= {"wording": wording, "short": short, "effect": effect, "scaled": scaled}
+    environment.globals |= {"progress_of": _progress}
     environment.tests |= {
         "quoted": _is(Quoted),
         "counted": _is(Counted),

@@ -188,6 +188,37 @@ def test_what_measures_contrast_would_notice_faint_words(opened) -> None:
     assert any(fault.startswith("Jaegle et al.") for fault in page.evaluate(CONTRAST))
 
 
+def test_a_newcomer_is_told_how_to_read_it_and_how_far_each_exhibit_is(opened) -> None:
+    page = opened(viewport=PHONE)
+    legend = page.locator(".legend")
+    assert legend.locator("dl").is_hidden()
+    legend.locator("summary").click()
+    told = legend.inner_text()
+    used = page.locator("main .state").evaluate_all(
+        "all => [...new Set(all.map(e => e.textContent.split(' ')[0]))]"
+    )
+    assert used
+    assert [word for word in used if word not in told] == []
+    progress = page.locator("nav li", has_text="Table 6 ·").locator(".progress")
+    assert progress.inner_text() == "3 of 8 cells"
+    page.locator("#table6 .up").click()
+    assert page.url.endswith("#contents")
+
+
+def test_a_table_that_goes_on_shows_that_it_does(opened) -> None:
+    """The shade at the right edge is only seen where something is left to scroll to."""
+
+    def edge(width: int) -> bytes:
+        page = opened(viewport={"width": width, "height": 900})
+        region = page.locator("#table6 .scroll")
+        region.scroll_into_view_if_needed()
+        box = region.bounding_box()
+        clip = {"x": box["x"] + box["width"] - 3, "y": box["y"] + 8, "width": 2, "height": 2}
+        return bytes(page.screenshot(clip=clip))
+
+    assert edge(360) != edge(1280)
+
+
 def test_on_paper_there_are_tables_and_no_controls(opened) -> None:
     page = opened(viewport={"width": 794, "height": 1123})
     page.emulate_media(media="print")
