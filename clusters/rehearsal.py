@@ -214,10 +214,10 @@ def ray() -> list[str]:
     return [sys.executable, "-m", "ray.scripts.scripts"]
 
 
-def answers(port: int) -> bool:
+def answers(port: int, address: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
         probe.settimeout(2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def free_port() -> int:

@@ -75,6 +75,30 @@ def test_commands_are_shell_that_bash_can_read(name: str) -> None:
         assert checked.returncode == 0, f"{line}\n{checked.stderr}"
 
 
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize(("misses", "status"), [(0, 0), (3, 0), (5, 1)])
+def test_a_node_that_misses_the_thirty_seconds_it_has_to_join_tries_again(
+    name: str, misses: int, status: int, tmp_path: Path
+) -> None:
+    ray = tmp_path / "lab-environment" / "bin" / "ray"
+    ray.parent.mkdir(parents=True)
+    ray.write_text(
+        '#!/bin/sh\necho "$1" >> "$HOME/asked"\n'
+        f'[ "$1" = stop ] || [ "$(grep -c start "$HOME/asked")" -gt {misses} ]\n'
+    )
+    ray.chmod(0o755)
+    (tmp_path / "lab.env").write_text("")
+    (start,) = (line for line in read(name)["worker_start_ray_commands"] if "ray start" in line)
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "RAY_HEAD_IP": "127.0.0.1"}
+    done = subprocess.run(
+        ["bash", "-c", start], env=environment, check=False, capture_output=True, timeout=60
+    )
+    assert done.returncode == status
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked.count("start") == min(misses + 1, 5)
+    assert asked.count("stop") == misses, "nothing is left of an attempt that failed"
+
+
 @pytest.mark.parametrize("script", sorted((ROOT / "clusters").glob("*.sh")), ids=lambda path: path.name)
 def test_scripts_are_shell_that_bash_can_read(script: Path) -> None:
     assert subprocess.run(["bash", "-n", script], check=False, timeout=10).returncode == 0
