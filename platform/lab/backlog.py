@@ -22,6 +22,7 @@ class Backlog:
         self._ahead: list[Job] = []
         self._twins: defaultdict[str, list[Job]] = defaultdict(list)
         self._elsewhere: list[Job] = []
+        self._looked: set[str] = set()
         self._starved: deque[Job] = deque()
         self._next_look = 0.0
 
@@ -48,7 +49,12 @@ class Backlog:
         """Another process has it: it comes again, for another look at whether that is still so."""
         self.over(job)
         self._elsewhere.append(job)
+        self._looked.add(job.spec.digest)
         self._next_look = time.monotonic() + TAKEN_LOOK_SECONDS
+
+    def looked_at(self, job: Job) -> bool:
+        """Whether another process had it before."""
+        return job.spec.digest in self._looked
 
     def starve(self, job: Job) -> None:
         """It was short of memory: it comes again when nothing else is left, and nothing comes beside it."""

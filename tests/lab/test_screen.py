@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,17 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Drive:
+    return driving(tmp_path, lambda text: None)
+
+
+def driving(tmp_path: Path, say: Callable[[str], object]) -> Drive:
     found = sweep_of("ablation", cases=3)
     assert isinstance(found, Ablation)
     tracker, me = MemoryTracker(), this_process()
     settings = Settings("memory", str(tmp_path), str(tmp_path / "saved"), str(tmp_path / "data"))
     drive = Drive(
         found, AblationAgenda(found), tracker.group("toys", kind="ablation", scale="laptop", owner=me),
-        resources=Resources(), settings=settings, tracker=tracker, say=lambda text: None,
+        resources=Resources(), settings=settings, tracker=tracker, say=say,
     )  # fmt: skip
     drive.attach(Recorder(lambda: tracker, me), 2)
     return drive
@@ -71,11 +76,11 @@ def test_the_screen_shows_what_every_worker_does_and_how_far_the_sweep_is(sweep:
     assert three.startswith("  hidden 4 seed 0  waiting for a place  ")
 
 
-def test_lines_that_stay_stand_above_the_block_and_the_block_is_drawn_again(sweep: Drive) -> None:
+def test_lines_that_stay_stand_above_the_block_and_the_block_is_drawn_again(tmp_path: Path) -> None:
     terminal = Terminal()
     clock = iter(range(0, 1000, 10))
     screen = Screen(lambda spec: 21, terminal, now=lambda: next(clock))
-    sweep.say = screen.say
+    sweep = driving(tmp_path, screen.say)
     sweep.propose("1")
     screen.show(sweep)
     sweep.finish("1", Status.FAILED, "as the test wants")
