@@ -23,15 +23,18 @@ MIDRULE, ROW_END = "\\midrule", " \\\\"
 PREAMBLE = """\\documentclass{article}
 \\usepackage[a4paper,margin=20mm]{geometry}
 \\usepackage{booktabs}
-\\usepackage{adjustbox}
+\\usepackage{graphicx}
 \\usepackage{textcomp}
 \\usepackage[colorlinks,urlcolor=blue]{hyperref}
+\\renewcommand{\\labelitemi}{$\\bullet$}
 """
+NO_WIDER = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}"
+"""as large as it is, or smaller where the page is narrower; `adjustbox` does so too, but few TeX have it"""
 _PLAIN = {
     "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "$": "\\$", "&": "\\&", "#": "\\#", "_": "\\_",
     "%": "\\%", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}",
     ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\textquotedbl{}",
-    "±": "$\\pm$", "−": "$-$", "×": "$\\times$", "·": "$\\cdot$", "†": "\\textdagger{}", "–": "--",
+    "±": "$\\pm$", "−": "$-$", "×": "$\\times$", "·": "$\\cdot$", "†": "$\\dagger$", "–": "--",
     "—": "---", "…": "\\ldots{}", "→": "$\\rightarrow$", "≤": "$\\leq$", "≥": "$\\geq$", "≈": "$\\approx$",
     "π": "$\\pi$", "μ": "$\\mu$", "µ": "$\\mu$", "σ": "$\\sigma$", "’": "'", "‘": "`", "“": "``", "”": "''",
     "✓": "yes", "é": "\\'e", "ö": '\\"o', "ü": '\\"u', "ä": '\\"a', "\u00a0": "~",
@@ -64,8 +67,7 @@ def latex(table: ResultsTable) -> str:
         "\\centering",
         f"\\caption{{{escaped(table.title)}. {escaped(table.caption)} {escaped(table.honesty)}}}",
         f"\\label{{tab:{table.name}}}",
-        "\\begin{adjustbox}{max width=\\linewidth}",
-        f"\\begin{{tabular}}{{l{'r' * width}}}",
+        f"{NO_WIDER}{{\\begin{{tabular}}{{l{'r' * width}}}",
         "\\toprule",
         _joined("", *(_group(column.title, kinds[column.key], len(under)) for column, under in groups)),
         *_rules([len(under) for _, under in groups]),
@@ -73,8 +75,7 @@ def latex(table: ResultsTable) -> str:
         MIDRULE,
         *(_joined(escaped(row.label), *_cells(table, row, kinds, winners)) for row in table.rows),
         "\\bottomrule",
-        "\\end{tabular}",
-        "\\end{adjustbox}",
+        "\\end{tabular}}",
         "\\end{table}",
         *_notes(table),
     ]
@@ -109,10 +110,11 @@ def _cells(
         kind, bold = kinds[column.key], (row.label, column.key) in winners
         if kind != "quoted":
             link = f"{REPORT}\\#{wording.anchor(table.name, row.label, column.key)}"
-            yield f"\\href{{{link}}}{{{_ours(cell, bold=bold)}}}" if cell else ""
+            ours = _ours(cell, bold=bold) if cell else ""
+            yield f"\\href{{{link}}}{{{ours}}}" if ours else ""
         if kind == "counted":
             yield escaped(short(cell.at_paper_scale)) if isinstance(cell, Counted) else ""
-        mark = "\\textdagger{}" if cell and wording.note(cell) else ""
+        mark = "$\\dagger$" if cell and wording.note(cell) else ""
         yield f"{escaped(wording.paper(cell))}{mark}" if cell else ""
 
 

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from lab import catalog
+from lab.tracking.memory import MemoryTracker
 from lab.tracking.tracker import Status
-from pipelines.tables import assemble, build, render
+from pipelines.tables import assemble, build, exhibits, render
 from pipelines.tables.latex import escaped
 
 ENGINES = ("tectonic", "pdflatex", "lualatex", "xelatex")
 COMMANDS = {
     "documentclass", "usepackage", "begin", "end", "centering", "caption", "label", "toprule", "midrule",
     "bottomrule", "cmidrule", "multicolumn", "href", "textbf", "textit", "texttt", "scriptsize",
-    "footnotesize", "item", "linewidth", "input", "pm", "times", "cdot", "textdagger", "ldots", "textbar",
+    "footnotesize", "item", "linewidth", "input", "pm", "times", "cdot", "dagger", "bullet", "renewcommand",
+    "labelitemi", "ldots", "textbar",
     "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textquotedbl",
-    "rightarrow", "leq", "geq", "approx", "pi", "mu", "sigma",
+    "rightarrow", "resizebox", "ifdim", "width", "else", "fi", "leq", "geq", "approx", "pi", "mu", "sigma",
 }  # fmt: skip
 """all that is used, each defined by LaTeX or by a package that the preamble loads"""
 
@@ -110,3 +113,28 @@ def test_a_tex_compiles_it(laboratory, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "tables.pdf").stat().st_size > 0
+
+
+@pytest.mark.skipif(
+    not shutil.which("pdflatex"), reason="no pdflatex: apt-get install texlive-latex-recommended"
+)
+def test_all_exhibits_compile_no_wider_than_the_page_and_their_links_lead_to_the_report(
+    tmp_path: Path,
+) -> None:
+    """As a bare TeX has them: the packages of texlive-latex-recommended, no others."""
+    laptop, record = catalog.find_scale("laptop"), MemoryTracker()
+    sweeps = {exhibit.sweep: catalog.sweeps()[exhibit.sweep](laptop) for exhibit in exhibits().values()}
+    build(sorted(exhibits()), record, sweeps, "tex", tmp_path)
+    source = (tmp_path / "tables.tex").read_text()
+    (tmp_path / "plain.tex").write_text("\\pdfcompresslevel=0 \\pdfobjcompresslevel=0\n" + source)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "plain.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull \\hbox" not in done.stdout
+    assert "empty link" not in done.stdout
+    linked = set(re.findall(rb"/URI ?\(report\.html#([^)]*)\)", (tmp_path / "plain.pdf").read_bytes()))
+    page = render(assemble(sorted(exhibits()), record, sweeps), "html")
+    assert linked
+    assert {anchor.decode() for anchor in linked} <= set(re.findall(r'id="([^"]+)"', page))
