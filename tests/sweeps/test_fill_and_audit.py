@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import pytest
 
 from lab import Ablation, Case, Settings, Steps, catalog
 from lab.commands.audit import Drawn, again, draw, resting, verdict
-from lab.commands.fill import case_of, parts
+from lab.commands.fill import case_of, lacking, parts
 from lab.errors import UnknownName
 from lab.resources import Resources
 from lab.tracking.memory import MemoryTracker
@@ -71,6 +72,37 @@ def record(sweep: Ablation, value: float = 0.5) -> MemoryTracker:
         tracker.log(run.run_id, [Scalar("test/top1", 8, value)])
         tracker.end(run.run_id, Status.COMPLETE)
     return tracker
+
+
+def asked(sweep: Ablation, *cases: str, seeds: tuple[int, ...] | None = None) -> ResultsTable:
+    """A table with a cell for each of these cases, for other seeds than the sweep's if wanted."""
+    of = replace(sweep, seeds=seeds or sweep.seeds)
+    rows = tuple(Row(case, (measure(of, case, "test/top1"),)) for case in cases)
+    return ResultsTable("toys", "Toys", "", "toys", "laptop", "", (Column("top1", "Top-1"),), rows)
+
+
+def pairs(parts: list[Ablation]) -> set[tuple[str, int]]:
+    return {(case.label, spec.seed) for part in parts for case, spec in part.specs()}
+
+
+def test_a_table_lacks_the_cases_and_seeds_that_its_cells_ask_for_and_no_others() -> None:
+    """The sweep has two cases and two seeds."""
+    assert pairs(lacking(asked(toys(), "a"), toys(), None, MemoryTracker())) == {("a", 0), ("a", 1)}
+    assert pairs(lacking(asked(toys(), "a", "b"), toys(), "b", MemoryTracker())) == {("b", 0), ("b", 1)}
+    only_one = asked(toys(), "b", seeds=(1,))
+    assert pairs(lacking(only_one, toys(), None, MemoryTracker())) == {("b", 1)}
+
+
+def test_cells_that_ask_for_different_seeds_are_filled_each_with_theirs() -> None:
+    whole, half = asked(toys(), "a"), asked(toys(), "b", seeds=(1,))
+    both = replace(whole, rows=whole.rows + half.rows)
+    assert pairs(lacking(both, toys(), None, MemoryTracker())) == {("a", 0), ("a", 1), ("b", 1)}
+
+
+def test_what_is_complete_is_not_lacking() -> None:
+    tracker = record(replace(toys(), cases=toys().cases[:1]))
+    assert {case for case, _ in pairs(lacking(asked(toys(), "a", "b"), toys(), None, tracker))} == {"b"}
+    assert lacking(asked(toys(), "a"), toys(), None, tracker) == []
 
 
 def test_every_run_that_a_cell_rests_on_can_be_drawn_and_the_seed_decides() -> None:

@@ -4,14 +4,19 @@ is not run again."""
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from lab import catalog
+from lab.budget import Budget
 from lab.commands import plan, run
+from lab.commands.budgeting import Budgeted
 from lab.commands.tables import record, sweeps_of
 from lab.errors import UnknownName
+from lab.pricing import Pricing
 from lab.settings import Settings
 from lab.sweep import Ablation
+from lab.tracking.tracker import Status, Tracker
 
 
 def fill(arguments: argparse.Namespace) -> int:
@@ -23,19 +28,24 @@ def fill(arguments: argparse.Namespace) -> int:
         raise UnknownName.among("table", table, exhibits)
     sweep = catalog.sweep(exhibits[table].sweep, arguments.scale)
     assert isinstance(sweep, Ablation)
-    stated = exhibits[table].table(sweep)
-    of_sweep = argparse.Namespace(
-        **vars(arguments) | {"name": sweep.name, "only": case_of(stated, row, column) if row else None},
-        seeds=None, trials=None, sampler=None, pruning=None, sustained=None, probe=False,
-    )  # fmt: skip
-    plan.plan(of_sweep)
+    stated, tracker = exhibits[table].table(sweep), record()
+    settings, resources = Settings.load(), run.wanted(arguments)
+    lacks = lacking(stated, sweep, case_of(stated, row, column) if row else None, tracker)
+    pricing = Pricing(tracker, settings, resources)
+    budget = Budget.parse(arguments.budget, arguments.rate) if arguments.budget else None
+    for part in lacks:
+        plan.tell(part, pricing, budget, arguments.rate)
+    if not lacks:
+        print(f"{arguments.name} lacks no run.")
     if arguments.dry_run:
         return 0
-    code = run.sweep(of_sweep)
-    tracker = record()
+    for part in lacks:
+        run.require_runnable(part.cases[0].spec, settings)
+    budgeted = Budgeted.of(arguments, tracker, settings, resources)
+    code = max([run.perform(part, arguments, tracker, budgeted) for part in lacks], default=0)
     (filled,) = shelf.assemble([table], tracker, sweeps_of([table], arguments.scale))
     if exhibits[table].undrawn:
-        for run_id in shelf.keep_maps([filled], tracker, Settings.load()):
+        for run_id in shelf.keep_maps([filled], tracker, settings):
             print(f"attention maps are kept with run {run_id}, drawn by its newest checkpoint")
     print(shelf.render([filled], "text"), end="")
     return code
@@ -45,6 +55,23 @@ def parts(name: str) -> tuple[str, str, str]:
     """`table6 / 8 interleaved / top1`, or without the spaces, as exhibit, row and column; "" for the rest."""
     table, row, column = (*name.split(" / " if " / " in name else "/", 2), "", "")[:3]
     return table.strip(), row.strip(), column.strip()
+
+
+def lacking(table: Any, sweep: Ablation, case: str | None, tracker: Tracker) -> list[Ablation]:
+    """What of a sweep the cells of a table need and have not, or those of one case: mostly one piece of it,
+    one for each choice of seeds that cells ask for. Cases that no cell asks for are left out, and those that
+    lack nothing."""
+    asked = [m for m in table.measurements() if m.sweep == sweep.name and case in (None, m.case)]
+    found = tracker.find({spec.digest for m in asked for spec in m.specs})
+    done = {digest for digest, run in found.items() if run.status is Status.COMPLETE}
+    wanting: dict[tuple[int, ...], set[str]] = {}
+    for m in asked:
+        if any(spec.digest not in done for spec in m.specs):
+            wanting.setdefault(tuple(spec.seed for spec in m.specs), set()).add(m.case)
+    return [
+        replace(sweep, cases=tuple(case for case in sweep.cases if case.label in labels), seeds=seeds)
+        for seeds, labels in wanting.items()
+    ]
 
 
 def case_of(table: Any, row: str, column: str) -> str:

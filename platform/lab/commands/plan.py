@@ -53,8 +53,14 @@ def plan(arguments: argparse.Namespace) -> None:
         probing=arguments.probe,
         say=print,
     )
+    tell(found, pricing, budget, arguments.rate)
+
+
+def tell(found: Sweep, pricing: Pricing, budget: Budget | None, rate: float | None) -> None:
+    """Print the plan of a sweep as it is to be run. rate: price of an hour of one device"""
+    resources = pricing.resources
     items = list(planned(found, pricing))
-    for line in report(found, items, resources, rate=arguments.rate):
+    for line in report(found, items, resources, rate=rate):
         print(line)
     if budget is not None:
         for line in within(items, budget, resources):

@@ -57,18 +57,27 @@ def train(arguments: argparse.Namespace) -> int:
 def sweep(arguments: argparse.Namespace) -> int:
     """Run the missing cases of a sweep; print one line for each and a summary."""
     found = narrowed(catalog.sweep(arguments.name, arguments.scale), arguments)
-    settings, resources = Settings.load(), wanted(arguments)
 
-    from lab.commands.screen import Screen
-    from lab.run import run_sweep
     from lab.tracking.mlflow import MlflowTracker
 
+    settings = Settings.load()
     if arguments.dry_run:
         return dry_run(found, MlflowTracker(settings))
-    base = found.cases[0].spec if isinstance(found, Ablation) else found.base
-    require_runnable(base, settings)
+    require_runnable(found.cases[0].spec if isinstance(found, Ablation) else found.base, settings)
     tracker = MlflowTracker(settings)
-    budgeted = budgeting.Budgeted.of(arguments, tracker, settings, resources)
+    return perform(
+        found, arguments, tracker, budgeting.Budgeted.of(arguments, tracker, settings, wanted(arguments))
+    )
+
+
+def perform(
+    found: Sweep, arguments: argparse.Namespace, tracker: Tracker, budgeted: budgeting.Budgeted | None
+) -> int:
+    """Run what is missing of a sweep within a budget, and tell what came of it; 1 where a run failed."""
+    from lab.commands.screen import Screen
+    from lab.run import run_sweep
+
+    settings, resources = Settings.load(), wanted(arguments)
     screen = Screen(lambda spec: planned(spec, settings).total_steps)
     with closing(screen):
         records = run_sweep(
