@@ -36,7 +36,7 @@ from pipelines.tables.build import Format, assemble, searched, written
 from pipelines.tables.colophon import FILE, Colophon, Written
 from pipelines.tables.snapshot import Witness
 
-MANIFEST = "manifest.json"
+MANIFEST, LOCK, CODE = "manifest.json", "lock.txt", "code.json"
 LARGEST = 2**31
 """bytes that all of it may have unpacked, since it is read into memory: no more is written, or read"""
 UNREADABLE = (
@@ -48,9 +48,18 @@ _MEMBER = re.compile(r"(?:(?:tables|specs|chains)/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(out: Path, names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]) -> Colophon:
+def pack(
+    out: Path,
+    names: Sequence[str],
+    tracker: Tracker,
+    sweeps: Mapping[str, Sweep],
+    made_with: Mapping[str, str] | None = None,
+) -> Colophon:
     """Write the archive of these exhibits and of all searches among the sweeps. Raises what `assemble`
-    raises, and RecordError where it would be larger than can be read."""
+    raises, and RecordError where it would be larger than can be read.
+
+    made_with: the lock and the code, of another archive that the record is taken from; else those of now.
+    """
     witness = Witness(tracker)
     reading = cast(Tracker, witness)
     tables, searches = assemble(names, reading, sweeps), searched(reading, sweeps)
@@ -68,11 +77,7 @@ def pack(out: Path, names: Sequence[str], tracker: Tracker, sweeps: Mapping[str,
         chain = tracker.text(run_id, CHAIN)
         if chain is not None:
             members[f"chains/{run_id}.json"] = chain
-    members |= {
-        FILE: colophon.text(),
-        "lock.txt": "".join(f"{line}\n" for line in sorted(_installed(), key=str.lower)),
-        "code.json": json.dumps(provenance(), indent=1, sort_keys=True) + "\n",
-    }
+    members |= {FILE: colophon.text(), **(_made_now() if made_with is None else made_with)}
     size = sum(len(text.encode()) for text in members.values())
     if size > LARGEST:
         raise RecordError(
@@ -114,6 +119,18 @@ class Archive:
                 files[run_id] = {**files.get(run_id, {}), CHAIN: text}
         return cls(members, replace(colophon, snapshot=replace(colophon.snapshot, files=files)))
 
+    @property
+    def made_with(self) -> dict[str, str]:
+        """The lock and the code."""
+        return {name: self.members[name] for name in (LOCK, CODE) if name in self.members}
+
+    @property
+    def runs(self) -> dict[str, str]:
+        """Run id -> digest of all that it holds a chain of, whether or not the record in it has them."""
+        chains = {name: text for name, text in self.members.items() if name.startswith("chains/")}
+        found = {name: re.search(r'"digest": "(\w+)"', text) for name, text in chains.items()}
+        return {name[7:].removesuffix(".json"): match[1] for name, match in found.items() if match}
+
     def table(self, name: str) -> str | None:
         """The text of one of the written tables."""
         return self.members.get(f"tables/{name}")
@@ -152,8 +169,12 @@ def _read(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
         yield item.filename, data.decode()
 
 
-def _installed() -> set[str]:
-    return {f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]}
+def _made_now() -> dict[str, str]:
+    installed = {f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]}
+    return {
+        LOCK: "".join(f"{line}\n" for line in sorted(installed, key=str.lower)),
+        CODE: json.dumps(provenance(), indent=1, sort_keys=True) + "\n",
+    }
 
 
 def _sha256(text: str) -> str:

@@ -132,6 +132,37 @@ def _differences(was: RunRecord, now: RunRecord) -> Iterator[tuple[str, object, 
         yield "a specification", "another", "of other words"
 
 
+def lost(tables: Iterable[ResultsTable], packed: Mapping[str, str], now: Tracker) -> Iterator[Fault]:
+    """The cells that would rest on runs of which there is a chain, and nothing on record. packed: run id ->
+    digest"""
+    on_record = now.find(packed.values())
+    gone = {digest: run_id for run_id, digest in packed.items() if digest not in on_record}
+    for table in tables:
+        for row, column, cell in table.cells():
+            for spec in cell.measurement.specs if isinstance(cell, Measured | Missing) else ():
+                if spec.digest in gone:
+                    why = f"run {gone[spec.digest]} (seed {spec.seed}) has a chain, and is on record no more"
+                    yield Fault(Place(table.name, row.label, column.key), why)
+
+
+def following(written: Iterable[Fault], record: Sequence[Fault]) -> Iterator[Fault]:
+    """What of these faults in files is of cells that the record has faults in, one by one; the rest of the
+    same exhibits in one line: where a run is gone or has another value, what is bold beside it changes too.
+    """
+    places = {fault.place for fault in record if fault.place}
+    exhibits = {place.table for place in places}
+    others = 0
+    for fault in written:
+        elsewhere = fault.place is not None and fault.place.table not in exhibits
+        if not places or fault.place in places or elsewhere:
+            yield fault
+        else:
+            others += 1
+    if others:
+        where = f"{others} other places of {', '.join(sorted(exhibits))}"
+        yield Fault(None, f"{where} are not what this record gives: that follows, or they were altered too")
+
+
 Users = dict[tuple[str, str], list[tuple[Place, str]]]
 
 

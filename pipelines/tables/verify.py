@@ -19,7 +19,7 @@ from pipelines.tables.archive import Archive
 from pipelines.tables.build import PAGE, SUFFIXES, Format, assemble, exhibits, searched, written
 from pipelines.tables.cell import Measured
 from pipelines.tables.colophon import FILE, Colophon
-from pipelines.tables.faults import Fault, Texts, altered, outdated, rewritten, unchained
+from pipelines.tables.faults import Fault, Texts, altered, following, lost, outdated, rewritten, unchained
 from pipelines.tables.latex import DOCUMENT
 from pipelines.tables.table import ResultsTable
 
@@ -86,8 +86,10 @@ def verify_archive(archive: Archive, sweeps: Mapping[str, Sweep]) -> Verificatio
         for member in sorted(archive.members)
         if member.startswith("tables/") and member not in named
     ]
-    odd = [*damaged, *_unknown(archive.colophon, expected), *faults]
-    return Verification(_cells(tables), (*odd, *altered(expected, archive.table, tables)), tuple(without))
+    record = [*faults, *lost(tables, archive.runs, snapshot)]
+    written_otherwise = following(altered(expected, archive.table, tables), record)
+    odd = [*damaged, *_unknown(archive.colophon, expected), *record, *written_otherwise]
+    return Verification(_cells(tables), tuple(odd), tuple(without))
 
 
 def texts(colophon: Colophon, tables: Sequence[ResultsTable], sweeps: Mapping[str, Sweep]) -> Texts:

@@ -198,6 +198,7 @@ def _keeping(command: Callable[..., Parser]) -> None:
     pack = command("pack", "verify", "Spec, lock, record and tables in one file, to make them again from")
     pack.add_argument("out", help="NAME.zip")
     pack.add_argument("names", nargs="*", metavar="NAME", help="table2 table5 ...; default: all")
+    pack.add_argument("--from", dest="source", help="an archive, to write its tables as they are written now")
     _scale(pack)
 
     audit = command("audit", "audit", "Train runs again that are drawn at random, and compare")

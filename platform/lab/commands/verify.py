@@ -71,13 +71,17 @@ def told(found: Any, where: str) -> int:
 def pack(arguments: argparse.Namespace) -> None:
     """Write the archive, and say how to use it."""
     shelf = catalog.package("tables")
+    out, scale, tracker, made_with = Path(arguments.out), arguments.scale, None, None
     names = arguments.names or sorted(shelf.exhibits())
-    require_known(names)
-    out = Path(arguments.out)
     if out.suffix != ".zip":
         raise LabError(f"the archive is a zip: call it {out.name}.zip, got {out}.")
+    if arguments.source:
+        archive = shelf.Archive.open(Path(arguments.source))
+        scale, tracker, made_with = archive.colophon.scale, archive.colophon.snapshot, archive.made_with
+        names = arguments.names or archive.colophon.names
+    require_known(names)
     try:
-        colophon = shelf.pack(out, names, record(), sweeps_of(names, arguments.scale))
+        colophon = shelf.pack(out, names, tracker or record(), sweeps_of(names, scale), made_with)
     except OSError as fault:
         raise LabError(f"{out}: cannot be written ({fault.strerror or fault}).") from None
     size = out.stat().st_size / 1e6
