@@ -72,6 +72,7 @@ class Purse:
     ) -> None:
         self.budget, self.price, self.now = budget, price, now
         self._each = devices(resources) if budget.of_devices else 1.0
+        self._of_a_worker = self._each / resources.workers if budget.of_devices else 0.0
         self._begun, self._spent = now(), 0.0
         self.denied: set[str] = set()
         """digests that it did not afford when it was last asked"""
@@ -108,6 +109,10 @@ class Purse:
         if digest in self._running:
             begun, _ = self._running.pop(digest)
             self._spent += (self.now() - begun) * self._each
+
+    def charge(self, seconds: float) -> None:
+        """One worker's devices were held for so long by what is no run, as a probe is."""
+        self._spent += seconds * self._of_a_worker
 
     @property
     def empty(self) -> bool:

@@ -37,6 +37,8 @@ class Pricing:
     ) -> None:
         self.tracker, self.settings, self.resources = tracker, settings, resources
         self.sustained, self.probing, self.say = sustained, probing, say
+        self.charge: Callable[[float], object] = lambda seconds: None
+        """is told how long each probe held one worker's devices"""
         self._runs: list[RunRecord] = []
         self._found: dict[str, Forecast] = {}
         self._probes: dict[str, Probe | None] = {}
@@ -76,11 +78,14 @@ class Pricing:
     def _probe(self, spec: ExperimentSpec) -> Probe | None:
         if spec.digest not in self._probes:
             self.say(f"probing {spec.digest}: a few steps, none of them recorded")
+            begun = time.monotonic()
             try:
                 self._probes[spec.digest] = probe(spec, self.resources, self.settings)
             except LabError as fault:
                 self.say(f"  it cannot be probed: {fault}")
                 self._probes[spec.digest] = None
+            finally:
+                self.charge(time.monotonic() - begun)
         return self._probes[spec.digest]
 
 

@@ -134,6 +134,14 @@ def test_what_was_promised_and_never_begins_costs_nothing() -> None:
     assert held.spent == 0
 
 
+@pytest.mark.parametrize(("words", "spent"), [("10GPUh", 2 * 30.0), ("1h", 0.0)])
+def test_a_probe_is_charged_with_the_devices_of_the_one_worker_it_takes(words: str, spent: float) -> None:
+    """Four workers with two GPUs each; by the clock its time is charged as it passes."""
+    held = purse(words, Clock(), {}, workers=4, gpus=2)
+    held.charge(30.0)
+    assert held.spent == spent
+
+
 class Sweep:
     """A command's way through three toys of the widths 2, 9 and 3, of which nobody trains one."""
 

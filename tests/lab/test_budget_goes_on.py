@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 from lab import Ablation, Resources, Settings
@@ -9,6 +11,7 @@ from lab.budget import Budget, Purse
 from lab.commands.budgeting import Budgeted, command
 from lab.forecast import operations
 from lab.pricing import Pricing
+from lab.probe import Probe
 from lab.sweep import Case
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.tracker import Status
@@ -73,6 +76,18 @@ def test_what_is_left_is_said_with_a_budget_that_holds_all_of_it(
     said, goes_on = budgeted(budget, concurrent=concurrent, workers=workers).continuation(TOYS, WORDS)
     assert said == "toys: 4 runs are left, which may take 53m20s in all. This does what is left:"
     assert goes_on == f"  lab sweep toys --budget {enough}"
+
+
+def test_what_a_budget_has_probed_it_has_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100, 1000, 7))
+    monkeypatch.setattr("lab.pricing.probe", lambda *asked: Probe((0.1, 0.1), 1e6))
+    monkeypatch.setattr("lab.pricing.time.monotonic", lambda: float(next(clock)))
+    arguments = argparse.Namespace(budget="20GPUh", rate=None)
+    settings, tracker = Settings("", "", "", data=""), MemoryTracker()
+    made = Budgeted.of(arguments, tracker, settings, Resources(workers=2, gpus=3))
+    assert made is not None
+    assert made.purse.affords(toy_spec())
+    assert made.purse.spent == 3 * 7
 
 
 def test_one_run_that_is_left_is_said_so() -> None:

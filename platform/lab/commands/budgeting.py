@@ -36,8 +36,9 @@ class Budgeted:
         if not arguments.budget:
             return None
         pricing = Pricing(tracker, settings, resources, probing=True, say=print)
-        budget = Budget.parse(arguments.budget, arguments.rate)
-        return cls(Purse(budget, pricing.price, resources), pricing, resources)
+        purse = Purse(Budget.parse(arguments.budget, arguments.rate), pricing.price, resources)
+        pricing.charge = purse.charge
+        return cls(purse, pricing, resources)
 
     def continuation(self, sweep: Sweep, words: Sequence[str]) -> Iterator[str]:
         """What the budget has left to do, what that may take, and the command that does it, if anything is
