@@ -83,7 +83,13 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('embedded')}/record.db"
 
 
-@pytest.fixture(params=["memory", "sqlite", "server"])
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One that is read directly."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["memory", "sqlite", "server", "postgresql"])
 def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Tracker:
     if request.param == "memory":
         return MemoryTracker()
@@ -512,10 +518,10 @@ def test_a_run_whose_claimant_died_before_it_was_marked_as_running_is_free(
     assert (again.run_id, again.attempts) == (run.run_id, 3)
 
 
-def test_the_database_says_of_every_run_what_the_client_says(sqlite: str, tmp_path: Path) -> None:
+def test_the_database_says_of_every_run_what_the_client_says(database: str, tmp_path: Path) -> None:
     from lab.tracking.mlflow import MlflowTracker
 
-    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    tracker = MlflowTracker(settings_for(database, tmp_path))
     assert tracker._database is not None
     parent = tracker.group("table6", kind="ablation", scale="laptop", owner=ME)
     for seed, status in enumerate((Status.COMPLETE, Status.FAILED, Status.PRUNED, Status.RUNNING)):
@@ -536,21 +542,21 @@ def test_the_database_says_of_every_run_what_the_client_says(sqlite: str, tmp_pa
 
 
 def test_a_database_of_another_schema_is_left_to_the_client(
-    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lab.tracking.mlflow import MlflowTracker
 
     monkeypatch.setattr("lab.tracking.database.SCHEMA", "another")
-    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    tracker = MlflowTracker(settings_for(database, tmp_path))
     assert tracker._database is None
     run = begin(tracker, toy_spec())
     assert tracker.find([run.digest])[run.digest].run_id == run.run_id
 
 
-def test_reading_the_database_directly_can_write_nothing(sqlite: str, tmp_path: Path) -> None:
-    from lab.tracking import database
+def test_reading_the_database_directly_can_write_nothing(database: str, tmp_path: Path) -> None:
+    from lab.tracking import database as direct
     from lab.tracking.mlflow import MlflowTracker
 
-    MlflowTracker(settings_for(sqlite, tmp_path))
-    with database._connected(sqlite) as ask, pytest.raises(Exception, match="readonly"):
+    MlflowTracker(settings_for(database, tmp_path))
+    with direct._connected(database) as ask, pytest.raises(Exception, match=r"read-?only"):
         ask("DELETE FROM tags", {})
