@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 from lab import cluster  # before Ray: it says what Ray reads when it is imported
 
@@ -108,9 +109,9 @@ def trial(config: dict[str, Any]) -> dict[str, Any]:
 
 def lane(config: dict[str, Any], *, desk: Any) -> dict[str, int]:
     """What Tune runs otherwise."""
-    name, outcome = tune.get_context().get_trial_id(), None
+    name, life, outcome = tune.get_context().get_trial_id(), uuid4().hex, None
     trials = 0
-    while (slip := ray.get(desk.fetch.remote(name, outcome))) != CLOSED:
+    while (slip := ray.get(desk.fetch.remote(name, outcome, life=life))) != CLOSED:
         outcome = slip and Outcome(slip.trial, run(ray.cloudpickle.loads(slip.work), lambda values: None))
         trials += slip is not None
     return {"trials": trials}  # Tune would print that there is nothing

@@ -73,3 +73,39 @@ def test_a_closed_desk_sends_lanes_home_once_it_is_empty() -> None:
     desk.close()
     assert desk.fetch("a", patience=0) == slip("1")
     assert desk.fetch("a", done("1"), patience=0) == CLOSED
+
+
+def test_a_process_that_was_lost_and_comes_back_gets_no_trial_and_takes_none_from_its_follower() -> None:
+    desk = Desk()
+    desk.put([slip("1"), slip("2")])
+    assert desk.fetch("a", patience=0, life="before the cut") == slip("1")
+    assert desk.lose("a") == "1"
+    desk.put([slip("1")])
+    assert desk.fetch("a", done("1"), patience=0, life="before the cut") == CLOSED
+    assert desk.fetch("a", patience=0, life="after it") == slip("2"), "nothing was taken meanwhile"
+    assert desk.fetch("a", done("2"), patience=0, life="before the cut") == CLOSED
+    assert desk.fetch("a", done("2"), patience=0, life="after it") == slip("1")
+    assert [outcome.trial for outcome in desk.put([]).done] == ["2"]
+    assert desk.lose("a") == "1", "the follower's, whatever the other said"
+
+
+def test_a_process_that_is_lost_while_it_waits_at_the_desk_is_not_given_the_next_trial() -> None:
+    desk, got = Desk(), list[Any]()
+    waiting = threading.Thread(target=lambda: got.append(desk.fetch("a", patience=30, life="first")))
+    waiting.start()
+    while "a" not in desk._lives:
+        time.sleep(0.001)
+    assert desk.lose("a") is None
+    desk.put([slip("1")])
+    waiting.join(30)
+    assert got == [CLOSED]
+    assert desk.fetch("b", patience=0, life="another") == slip("1")
+
+
+def test_the_first_question_of_a_new_process_ends_the_one_before() -> None:
+    desk = Desk()
+    desk.fetch("a", patience=0, life="first")
+    desk.fetch("a", patience=0, life="second")
+    desk.put([slip("1")])
+    assert desk.fetch("a", patience=0, life="first") == CLOSED
+    assert desk.fetch("a", patience=0, life="second") == slip("1")
