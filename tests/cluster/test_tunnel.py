@@ -234,3 +234,30 @@ def test_a_cloud_that_has_no_head_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     file.write_text((ROOT / "cluster.yaml").read_text())
     with moto.mock_aws(), pytest.raises(LabError, match=r"no head of perceiver-lab found .*`ray up"):
         Head.of(yaml.safe_load(file.read_text()), file)
+
+
+def test_the_head_in_a_cloud_is_found_where_it_runs_and_entered_with_its_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    moto = pytest.importorskip("moto")
+    import boto3
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    key = keypair(tmp_path / "made")
+    file = tmp_path / "cluster.yaml"
+    text = (ROOT / "cluster.yaml").read_text().replace("CHANGE-ME-ACCOUNT", "123456789012")
+    file.write_text(text.replace("  ssh_user: ubuntu", f"  ssh_user: ubuntu\n  ssh_private_key: {key}"))
+    tags = {"ray-cluster-name": "perceiver-lab", "ray-node-type": "head", "ray-node-status": "up-to-date"}
+    with moto.mock_aws():
+        ec2 = boto3.client("ec2", region_name="us-east-1")
+        (made,) = ec2.run_instances(
+            ImageId="ami-12c6146b", MinCount=1, MaxCount=1,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": n, "Value": v} for n, v in tags.items()]}
+            ],
+        )["Instances"]  # fmt: skip
+        (there,) = ec2.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"]
+        head = Head.of(yaml.safe_load(file.read_text()), file)
+    assert head == Head(there["PublicIpAddress"], "ubuntu", key)
