@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -13,7 +13,9 @@ from lab import Ablation, Search
 from lab.errors import SpecError, UnknownName
 from lab.sweep import Sweep
 from lab.tracking.tracker import Tracker, membership
+from lab.train.chain import MADE
 from pipelines.tables import export, fill, latex, markdown
+from pipelines.tables.cell import Cell, Measured, Missing, Pace
 from pipelines.tables.colophon import FILE, Colophon, Written
 from pipelines.tables.plots import Panel
 from pipelines.tables.report import report
@@ -65,7 +67,25 @@ def assemble(names: Sequence[str], tracker: Tracker, sweeps: Mapping[str, Sweep]
 
     sweeps: name -> sweep, at the scale wanted. Raises UnknownName for an exhibit or a sweep not there.
     """
-    return fill.fill([_find(name).table(_ablation(_find(name), sweeps)) for name in names], tracker)
+    filled = fill.fill([_find(name).table(_ablation(_find(name), sweeps)) for name in names], tracker)
+    return [paced(table, tracker) for table in filled]
+
+
+def paced(table: ResultsTable, tracker: Tracker) -> ResultsTable:
+    """With what its prices were measured on, by the first of its finished runs that says so."""
+    measured = [cell for _, _, cell in table.cells() if isinstance(cell, Measured) and cell.readings]
+    if not measured or not table.commands():
+        return table
+    digest = measured[0].readings[0].digest
+    tags = run.tags if (run := tracker.find([digest]).get(digest)) else {}
+    if (device := tags.get(f"{MADE}device")) is None:
+        return table
+    pace = Pace(device, int(tags.get(f"{MADE}workers", 1)))
+
+    def priced(cell: Cell) -> Cell:
+        return replace(cell, pace=pace) if isinstance(cell, Measured | Missing) and cell.price else cell
+
+    return table.replaced(priced)
 
 
 def render(

@@ -103,14 +103,23 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """What a price in seconds is measured on: a kind of device, and how many workers of a run have one."""
+
+    device: str
+    workers: int
+
+
+@dataclass(frozen=True)
 class Missing:
     """A measurement without a finished run. `price` is an estimate in seconds, None when nothing is known,
-    and `operations` what it takes whatever it runs on."""
+    and `operations` what it takes whatever it runs on; `pace`: what the seconds were measured on."""
 
     measurement: Measurement
     state: State
     paper: Quoted | None = None
     price: float | None = None
+    pace: Pace | None = None
 
     @property
     def operations(self) -> float | None:
@@ -127,6 +136,7 @@ class Measured:
     readings: tuple[Reading, ...]
     paper: Quoted | None = None
     price: float | None = None
+    pace: Pace | None = None
 
     @property
     def operations(self) -> float | None:

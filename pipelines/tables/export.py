@@ -20,7 +20,8 @@ from pipelines.tables.table import ResultsTable
 FIELDS = (
     "table", "row", "column", "scale", "kind", "state", "done", "of", "why", "value", "unit", "low", "high",
     "n", "at_paper_scale", "paper", "paper_status", "difference", "comparable", "verdict", "best", "metric",
-    "selection", "run_ids", "digests", "command", "price_seconds", "price_flop",
+    "selection", "run_ids", "digests", "command", "price_seconds", "price_flop", "price_device",
+    "price_device_hours",
 )  # fmt: skip
 """The columns of the CSV: one line per cell."""
 
@@ -91,12 +92,19 @@ def data(table: ResultsTable) -> dict[str, Any]:
     }
 
 
+def _hours(cell: Measured | Missing) -> dict[str, Any]:
+    if cell.pace is None or cell.price is None:
+        return {}
+    hours = cell.price * cell.pace.workers / 3600
+    return {"price_device": cell.pace.device, "price_device_hours": hours}
+
+
 def _facts(table: ResultsTable, cell: Cell) -> dict[str, Any]:
     """One cell as JSON data; every kind has the same keys."""
     quoted = cell if isinstance(cell, Quoted) else cell.paper
     facts: dict[str, Any] = dict.fromkeys(
         ("done", "of", "value", "low", "high", "at_paper_scale", "difference", "metric", "selection",
-         "command", "price_seconds", "price_flop")
+         "command", "price_seconds", "price_flop", "price_device", "price_device_hours")
     ) | {
         "kind": type(cell).__name__.lower(),
         "scale": table.scale if quoted is not cell else "paper",
@@ -126,6 +134,7 @@ def _facts(table: ResultsTable, cell: Cell) -> dict[str, Any]:
             "unit": "%", "metric": asked.metric, "selection": asked.selection.name,
             "digests": [spec.digest for spec in asked.specs], "command": asked.command,
             "price_seconds": cell.price, "price_flop": cell.operations,
+            **_hours(cell),
         }  # fmt: skip
     if isinstance(cell, Measured):
         of = cell.estimate

@@ -86,7 +86,7 @@ def to_do(table: ResultsTable) -> Iterator[str]:
                 yield from ("No result yet:", "")
                 first = False
             why = f" ({cell.state.why})" if cell.state.why else ""
-            price = wording.price(cell.price, cell.operations)
+            price = wording.price(cell.price, cell.operations, cell.pace)
             command = f"; `{cell.measurement.command}`, {price}" if cell.state.lacking else ""
             yield f"- {row.label}, {column.title.lower()}: {cell.state}{why}{command}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lab.commands.plan import scaled
-from pipelines.tables.cell import Cell, Counted, Measured, Missing, Stage, short
+from pipelines.tables.cell import Cell, Counted, Measured, Missing, Pace, Stage, short
 from pipelines.tables.paper import Quoted
 from pipelines.tables.statistics import Estimate
 from pipelines.tables.table import ResultsTable
@@ -91,8 +91,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def price(seconds: float | None, operations: float | None = None) -> str:
-    """What filling a cell would take, `3.1 TFLOP, about 12 min`: the time from the median of its sweep's
-    finished runs, the operations from its specification."""
+def price(seconds: float | None, operations: float | None = None, pace: Pace | None = None) -> str:
+    """What filling a cell would take, `3.1 TFLOP, about 12 min, 0.20 h of cpu`: the time from the median
+    of its sweep's finished runs, the operations from its specification."""
     time = "time unknown: no finished run of this sweep" if seconds is None else f"about {duration(seconds)}"
-    return ", ".join(([scaled(operations, "FLOP")] if operations else []) + [time])
+    hours = (
+        [] if seconds is None or pace is None else [f"{seconds * pace.workers / 3600:.2f} h of {pace.device}"]
+    )
+    return ", ".join(([scaled(operations, "FLOP")] if operations else []) + [time, *hours])

@@ -14,6 +14,7 @@ from lab.commands.tables import keep
 from lab.tracking.tracker import Scalar, Status, membership
 from pipelines.data import Digits
 from pipelines.tables import assemble, build, render, searched
+from pipelines.tables.export import data
 from pipelines.tables.fill import Record
 from pipelines.tables.report.checklist import checklist
 from pipelines.tables.report.costs import costs
@@ -147,6 +148,17 @@ def test_worker_hours_of_what_is_missing_are_those_of_the_finished_runs(laborato
     tables = assemble(["table6"], laboratory.tracker, {"table6": sweep})
     (cost,) = costs(tables, _record(tables, laboratory))
     assert cost.owed.devices == (("NVIDIA H200", pytest.approx(4 * cost.owed.seconds)),)
+    cell = tables[0].cell("8 interleaved", "top1")
+    hours = 4 * cell.price / 3600  # type: ignore[union-attr, operator]
+    for form in ("md", "html"):
+        assert f"{hours:.2f} h of NVIDIA H200" in render(tables, form, (), laboratory.tracker)
+    (said,) = [
+        cell
+        for cell in data(tables[0])["cells"]
+        if (cell["row"], cell["column"]) == ("8 interleaved", "top1")
+    ]
+    assert (said["price_device"], said["price_device_hours"]) == ("NVIDIA H200", hours)
+    assert f",NVIDIA H200,{hours}\n" in render(tables, "csv")
 
 
 def test_data_of_an_unstated_size_leaves_the_operations_unknown(laboratory, monkeypatch) -> None:
