@@ -1,7 +1,7 @@
 """The laptop edition that lies under docs/: it verifies, and whatever is altered in it is named by its cell.
 
-Where it does not verify because tables are written otherwise now, write them again from its own record:
-`lab pack docs/laptop/record.zip --from docs/laptop/record.zip`.
+Where it does not verify because tables are written otherwise now, `make pages` writes them again from its own
+record.
 """
 
 from __future__ import annotations
