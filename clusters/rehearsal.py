@@ -201,9 +201,7 @@ def run(
             stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
-        said = (
-            (late.stdout or b"").decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout
-        )
+        said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
         raise Failed(f"{shlex.join(words)} has not ended after {timeout:.0f} s:\n{said}") from None
     if check and done.returncode:
         raise Failed(f"{shlex.join(words)} ended with {done.returncode}:\n{done.stdout}")

@@ -40,6 +40,12 @@ def runs(cluster: Cluster, status: str) -> Counter[str]:
     return Counter(line.split()[0] for line in said.splitlines() if len(line.split()) > 4)
 
 
+def trains(cluster: Cluster, process: str) -> set[int]:
+    """The hosts on which there is such a process of Ray's."""
+    looking = f"pgrep -f '[{process[0]}]{process[1:]}'"
+    return {host for host in (1, 2) if cluster.on(host, looking, check=False).strip()}
+
+
 def test_the_examination_finds_no_fault(cluster: Cluster) -> None:
     said = cluster.lab("submit", "--follow", "doctor")
     assert "0 faults" in said
@@ -85,7 +91,7 @@ def test_two_workers_of_one_training_are_on_two_hosts(cluster: Cluster) -> None:
     seen = set()
 
     def both() -> bool:
-        seen.update(h for h in (1, 2) if cluster.on(h, "pgrep -f '[R]ayTrainWorker'", check=False).strip())
+        seen.update(trains(cluster, "RayTrainWorker"))
         return seen == {1, 2}
 
     until(both)
@@ -96,7 +102,7 @@ def test_a_sweep_survives_a_host_that_dies_and_a_cable_that_is_cut_each_run_once
     before = runs(cluster, "complete")
     words = ("sweep", "table6", "--scale", "laptop", "--seeds", "1", "--only", "interleaved")
     name = cluster.lab("submit", *words).split()[1].rstrip(";")
-    until(lambda: len(runs(cluster, "running")) >= 2)
+    until(lambda: trains(cluster, "ImplicitFunc") == {1, 2})
     cluster.hosts("kill", "2")
     until(lambda: len(runs(cluster, "complete")) > len(before), 600)
     cluster.hosts("start", "2")
