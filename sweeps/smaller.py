@@ -34,6 +34,9 @@ SHRINK = Fraction(3, 64)
 """of the latent array, along both of its axes: 512 x 1024 becomes 24 x 48, and AudioSet's 512 x 512 too"""
 DIGITS, MESHES, CLIPS = Digits(), MeshZoo(), EventClips()
 SAMPLES = CLIPS.frames * SAMPLES_PER_FRAME
+SPECTROGRAM_BANDS = 3
+"""At most, chosen by hand: beside 34 channels of position from 8 bands, a spectrogram's one channel of sound
+goes unheard by half of the seeds once there is a video to look at."""
 
 
 @singledispatch
@@ -184,9 +187,10 @@ def _(inputs: Audio) -> Audio:
 def _(inputs: Spectrogram) -> Spectrogram:
     """With positions in both axes: so few bands could not tell them apart in one."""
     frames, bins = eventclips.mel().shape(SAMPLES)
-    return replace(
-        inputs, frames=frames, bins=bins, positions=_fewer(inputs.positions, (frames, bins)), flat=False
-    )
+    positions = _fewer(inputs.positions, (frames, bins))
+    if isinstance(positions, Fourier):
+        positions = replace(positions, bands=min(positions.bands, SPECTROGRAM_BANDS))
+    return replace(inputs, frames=frames, bins=bins, positions=positions, flat=False)
 
 
 @smaller_inputs.register

@@ -55,7 +55,7 @@ def recipe(data: EventClips, inputs: Spectrogram | Video | Fusion) -> Experiment
 
 def spectrogram() -> Spectrogram:
     """15 frames of 12 bands, with positions in both axes."""
-    return Spectrogram(15, 12, positions=Fourier(bands=4, max_resolution=(15, 12)), flat=False)
+    return Spectrogram(15, 12, positions=Fourier(bands=3, max_resolution=(15, 12)), flat=False)
 
 
 def video() -> Video:
