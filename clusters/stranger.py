@@ -33,6 +33,7 @@ CALLS = (
     "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
     "/ray.rpc.ReporterService/GetTraceback",
     "/ray.rpc.HealthService/CheckAlive",
+    "/ray.rpc.RayletDriver/ClusterInfo",
 )
 
 

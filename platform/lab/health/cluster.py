@@ -27,10 +27,10 @@ LOCAL_ONLY = {
     8265: "Ray's dashboard, with which anybody who holds the token runs anything",
     5000: "the tracking server, which asks for no password",
     5432: "PostgreSQL",
-    10001: "Ray Client's server",
     8888: "Jupyter",
 }
-"""what has no business on an address that others reach"""
+"""what has no business on an address that others reach; Ray's own servers there want the token, also its
+client's on 10001, which cannot be turned off"""
 
 
 @dataclass(frozen=True)
