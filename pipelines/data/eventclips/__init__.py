@@ -15,7 +15,7 @@ mAP at laptop scale on the validation split, by which events and recipe were cho
 and on the test split, where the number of the spectrogram's bands was chosen, by how many seeds of a fusion
 come to hear at all:
 
-    Perceiver, sound and video       86.8  90.5  87.8    25 s of one core a seed; with 4 bands 70.3  76.1  87.8
+    Perceiver, sound and video       86.8  90.5  87.8   25 s of one core; with 4 bands 70.3  76.1  87.8
 
 AudioSet's experiments at laptop scale, a seed each, which decode as they train: `audioset.raw` 69.4 in 46 s,
 `audioset.video` 60.9 in 99 s, `audioset.raw_video` 89.0 in 142 s of a core that was shared.
