@@ -143,7 +143,7 @@ def parse(hint: Any, text: str, path: str) -> Any:
     try:
         data = json.loads(text)
     except json.JSONDecodeError:
-        data = {"True": True, "False": False, "None": None}.get(text, text)
+        data = {"True": True, "False": False, "None": None, "none": None}.get(text, text)
         if isinstance(data, str) and _mentions(hint, tuple) and not _accepts(hint, data):
             data = [parse(Any, part.strip(), path) for part in data.split(",") if part.strip()]
     if not isinstance(data, str) and _mentions(hint, str) and not _accepts(hint, data):

@@ -136,6 +136,13 @@ def test_the_words_of_a_command_line_become_values(spec: ExperimentSpec) -> None
     assert changed.evaluation == Evaluation(splits=("test",))
 
 
+@pytest.mark.parametrize("word", ["none", "None", "null"])
+def test_nothing_is_said_as_lab_show_prints_it_or_as_python_and_json_write_it(
+    spec: ExperimentSpec, word: str
+) -> None:
+    assert codec.override(spec, {"clip": word}, texts=True).clip is None
+
+
 def test_a_whole_part_can_be_replaced_from_the_command_line(spec: ExperimentSpec) -> None:
     text = '{"kind": "lab.AdamW", "lr": 0.5}'
     assert codec.override(spec, {"optimizer": text}, texts=True).optimizer == AdamW(lr=0.5)
