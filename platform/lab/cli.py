@@ -83,6 +83,7 @@ def build_parser() -> Parser:
     train = command("train", "run", "Train one experiment", changes=True, epilog=fields)
     train.add_argument("name")
     train.add_argument("--seed", type=int, help="the same as --seed of the specification; default 0")
+    train.add_argument("--dry-run", action="store_true", help="show what it would cost, and run nothing")
     _scale(train)
     _resources(train)
 
@@ -123,8 +124,10 @@ def build_parser() -> Parser:
 
 def _explaining(command: Callable[..., Parser]) -> None:
     """The commands that say what would be done and why."""
-    plan = command("plan", "plan", "What a sweep or a table would run and reuse, and what that costs")
-    plan.add_argument("name", help="a sweep, or the table it fills")
+    plan = command(
+        "plan", "plan", "What a sweep, a table or an experiment would run and reuse, and what that costs"
+    )
+    plan.add_argument("name", help="a sweep, the table it fills, or an experiment")
     plan.add_argument("--seeds", type=_integers, help="e.g. 0,1,2 (ablations); default: those of the scale")
     plan.add_argument("--only", help="only the cases whose label contains this (ablations)")
     plan.add_argument("--trials", type=int, help="a total; finished trials count (searches)")

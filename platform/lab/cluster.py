@@ -60,9 +60,10 @@ LOCAL = {
 }
 """what keeps a Ray of this process to this process and its children"""
 
-if "ray" not in sys.modules:  # read while Ray is imported
-    for _name, _value in (WORKERS if os.environ.get("RAY_ADDRESS") else WORKERS | LOCAL).items():
-        os.environ.setdefault(_name, _value)
+# Most are read while Ray is imported, and some, as what it does with Ctrl-C, only when it is used.
+_mine = "ray" not in sys.modules and not os.environ.get("RAY_ADDRESS")
+for _name, _value in (WORKERS | LOCAL if _mine else WORKERS).items():
+    os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402

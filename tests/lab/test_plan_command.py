@@ -5,6 +5,7 @@ import torch
 
 from lab import Ablation, Case, Confirm, Search
 from lab.budget import Budget
+from lab.cli import main
 from lab.commands.plan import planned, report, scaled, within
 from lab.pricing import Pricing
 from lab.probe import Clock, Enough, measure
@@ -154,3 +155,12 @@ def test_a_probe_leaves_out_evaluations_and_ends_when_it_has_enough():
     with pytest.raises(Enough):
         step(5, 103.0)
     assert clock.seconds == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("words", [["plan", "imagenet.fourier"], ["train", "imagenet.fourier", "--dry-run"]])
+def test_one_experiment_has_a_plan_too_and_nothing_is_trained(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith(
+        "imagenet.fourier at laptop scale: 1 runs, 0 on record, 1 to run\n"
+    )

@@ -106,7 +106,7 @@ README = (ROOT / "README.md").read_text()
 
 
 NEED_RUNS_OR_A_CLUSTER = {
-    "audit", "compare", "doctor", "fill", "jobs", "pack", "submit", "verify",
+    "audit", "compare", "doctor", "fill", "jobs", "pack", "submit", "ui", "verify",
 }  # fmt: skip
 """only their words are looked at; what they do has tests of its own"""
 

@@ -28,9 +28,10 @@ def fill(arguments: argparse.Namespace) -> int:
         raise UnknownName.among("table", table, exhibits)
     sweep = catalog.sweep(exhibits[table].sweep, arguments.scale)
     assert isinstance(sweep, Ablation)
-    stated, tracker = exhibits[table].table(sweep), record()
-    settings, resources = Settings.load(), run.wanted(arguments)
-    lacks = lacking(stated, sweep, case_of(stated, row, column) if row else None, tracker)
+    stated = exhibits[table].table(sweep)
+    case = case_of(stated, row, column) if row else None
+    settings, resources, tracker = Settings.load(), run.wanted(arguments), record()
+    lacks = lacking(stated, sweep, case, tracker)
     pricing = Pricing(tracker, settings, resources)
     budget = Budget.parse(arguments.budget, arguments.rate) if arguments.budget else None
     for part in lacks:

@@ -20,7 +20,8 @@ from lab.resources import Resources
 from lab.search.ledger import Ledger
 from lab.search.samplers import name_of
 from lab.settings import Settings
-from lab.sweep import Ablation, Search, Sweep
+from lab.spec import ExperimentSpec
+from lab.sweep import Ablation, Case, Search, Sweep
 from lab.tracking.tracker import Status
 from lab.train.progress import clock
 
@@ -40,7 +41,7 @@ class Item:
 
 def plan(arguments: argparse.Namespace) -> None:
     """Print the cases with their differences, what is on record, and the cost of the rest."""
-    found = narrowed(catalog.sweep(sweep_of(arguments.name), arguments.scale), arguments)
+    found = narrowed(_asked(arguments.name, arguments.scale), arguments)
     budget = Budget.parse(arguments.budget, arguments.rate) if arguments.budget else None
     from lab.tracking.mlflow import MlflowTracker
 
@@ -65,6 +66,17 @@ def tell(found: Sweep, pricing: Pricing, budget: Budget | None, rate: float | No
     if budget is not None:
         for line in within(items, budget, resources):
             print(line)
+
+
+def _asked(name: str, scale: str) -> Sweep:
+    if name in catalog.experiments():
+        return alone(name, scale, catalog.experiment(name, scale))
+    return catalog.sweep(sweep_of(name), scale)
+
+
+def alone(name: str, scale: str, spec: ExperimentSpec) -> Ablation:
+    """One experiment as a sweep of one run."""
+    return Ablation(name, scale, (Case(name, spec),), seeds=(spec.seed,))
 
 
 def sweep_of(name: str) -> str:

@@ -28,6 +28,8 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None:
         spec = spec.override({"seed": arguments.seed})
     settings, resources = Settings.load(), wanted(arguments)
+    if arguments.dry_run:
+        return _plan_of_one(arguments, spec, settings, resources)
     require_runnable(spec, settings)
 
     from lab.origin import require_same_data
@@ -52,6 +54,19 @@ def train(arguments: argparse.Namespace) -> int:
     )
     print_result(record)
     return 0 if record.status is Status.COMPLETE else 1
+
+
+def _plan_of_one(
+    arguments: argparse.Namespace, spec: ExperimentSpec, settings: Settings, resources: Resources
+) -> int:
+    """Print what `lab plan` would of a sweep with this one experiment."""
+    from lab.commands.plan import alone, tell
+    from lab.pricing import Pricing
+    from lab.tracking.mlflow import MlflowTracker
+
+    one = alone(arguments.name, arguments.scale, spec)
+    tell(one, Pricing(MlflowTracker(settings), settings, resources), None, None)
+    return 0
 
 
 def sweep(arguments: argparse.Namespace) -> int:
