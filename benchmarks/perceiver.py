@@ -274,6 +274,8 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder with the peers' packages")
     parser.add_argument("--work", choices=IMPLEMENTATIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.repetitions < 2:
+        parser.error(f"--repetitions must be 2 or more, to have a spread; got {options.repetitions}")
     sys.path.append(str(options.peers.resolve()))
     torch.set_num_threads(options.threads)
     if options.work:
