@@ -22,8 +22,8 @@ install: $(VENV)/.run ## Create .venv with what running needs
 demo: $(VENV)/.run ## The whole journey on small real data: train, sweep, search, table
 	@$(BIN)/python -m sweeps.demo
 .PHONY: edition
-EDITION ?= table2 table4 table5 table6 table7 figure3 figure5
-edition: $(VENV)/.run ## The laptop edition under docs/laptop: runs what is missing, an hour; EDITION='table1 ...' for others
+EDITION ?= table1 table2 table4 table5 table6 table7 figure3 figure5 figure6 text_imagenet
+edition: $(VENV)/.run ## The laptop edition under docs/laptop: runs what is missing, some hours; EDITION='table1 ...' for others
 	@for data in digits meshzoo eventclips; do $(BIN)/lab data prepare $$data || exit; done
 	@for name in $(EDITION); do $(BIN)/lab sweep $$name || exit; done
 	@$(BIN)/lab tables $(EDITION) --format html --out docs/laptop && rm docs/laptop/colophon.json

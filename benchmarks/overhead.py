@@ -1,10 +1,11 @@
 """What the training loop costs above a bare one, as `torchrun` would run it, on the same steps.
 
-    python -m benchmarks.overhead [--workers 2] [--steps 300]
+    python -m benchmarks.overhead [--workers 2] [--steps 300] [--own-loss]
 
 Both loops are in the same processes, with the same optimizer, and take turns step by step, so that what else
 the machine does meets both. The whole of `lab.train.run.train` is measured: events, journal, pace, the chain
-of hashes, checkpoints. The record is written by another process, as it always is. Clock: the median of the
+of hashes, checkpoints. Both read the loss over all workers after each step. The record is written by another
+process, as it always is. Clock: the median of the
 steps. Thread: processor seconds from the first step to the last of the thread that trains, what it stops for
 checkpoints included. Process: with what writes them beside the steps, which a bare loop leaves undone.
 """
@@ -37,13 +38,15 @@ from lab.train.loop import Event, Stepped
 from lab.train.run import train
 
 ALONE = Shard()
+EXAMPLES = 160
+"""times one more than there are workers, which exchange gradients too: some 50 ms a step"""
 WARM_UP = 10
 """steps that are not counted"""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A network that takes some 50 ms a step on one core with the batches below."""
+    """A network of 2.5 million weights, 10 MB of gradients to exchange."""
 
     width: int = 640
     depth: int = 6
@@ -126,7 +129,9 @@ class Elsewhere:
 class Turns:
     """Called after each step of the loop under test: takes a bare one, and times both."""
 
-    def __init__(self, spec: ExperimentSpec, group: Group) -> None:
+    def __init__(self, spec: ExperimentSpec, group: Group, *, sums: bool) -> None:
+        """sums: whether the bare loop's loss, too, is that of all workers"""
+        self.sums = sums and group.world > 1
         torch.manual_seed(spec.seed)
         self.model = group.wrap(spec.model.build())
         self.optimizer = build(spec.optimizer, self.model)
@@ -134,7 +139,7 @@ class Turns:
             "train", batch_size=spec.batch_size, seed=0, epoch=0, shard=group.shard
         )
         self.bare, self.ours = list[float](), list[float]()
-        self.bare_processor = 0.0
+        self.bare_thread = self.bare_process = 0.0
         self.since = self.thread = self.process = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -143,43 +148,49 @@ class Turns:
         if event.step > WARM_UP:
             self.ours.append(time.perf_counter() - self.since)
         else:
-            self.thread, self.process, self.bare_processor = time.thread_time(), time.process_time(), 0.0
-        begun, processor = time.perf_counter(), time.thread_time()
+            self.thread, self.process = time.thread_time(), time.process_time()
+            self.bare_thread = self.bare_process = 0.0
+        begun, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
         batch = next(self.batches)
         self.optimizer.zero_grad(set_to_none=True)
         loss = nn.functional.cross_entropy(self.model(batch.inputs), batch.targets)
         torch.autograd.backward(loss)
         self.optimizer.step()
-        float(loss.detach())
+        told = loss.detach()
+        if self.sums:
+            dist.all_reduce(told)
+        float(told)
         self.since = time.perf_counter()
-        self.bare_processor += time.thread_time() - processor
+        self.bare_thread += time.thread_time() - thread
+        self.bare_process += time.process_time() - process
         if event.step > WARM_UP:
             self.bare.append(self.since - begun)
         if event.step == event.total:
-            self.thread = time.thread_time() - self.thread - self.bare_processor
-            self.process = time.process_time() - self.process - self.bare_processor
+            self.thread = time.thread_time() - self.thread - self.bare_thread
+            self.process = time.process_time() - self.process - self.bare_process
 
 
-def work(rank: int, world: int, port: int, steps: int, folder: str) -> None:
+def work(rank: int, world: int, port: int, steps: int, sums: int, folder: str) -> None:
     """One process of both loops; rank 0 prints what it saw."""
     torch.set_num_threads(1)
     if world > 1:
         dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
-    data = Noise(steps=steps)
+    data = Noise(steps=steps, examples=EXAMPLES * (world + 1))
     spec = ExperimentSpec(
         model=Layers(), data=data, optimizer=AdamW(lr=1e-4), schedule=Constant(), duration=Steps(steps),
         batch_size=data.examples, evaluation=Evaluation(every=Epochs(1)),
     )  # fmt: skip
-    group, turns = Group(rank, world), Turns(spec, Group(rank, world))
+    group, turns = Group(rank, world), Turns(spec, Group(rank, world), sums=bool(sums))
     train(spec, data_root="", storage=folder, sink=Elsewhere(), group=group, on_event=turns)
-    if not group.leads:
-        return
-    bare, ours = statistics.median(turns.bare), statistics.median(turns.ours)
-    print(
-        f"| {world} | {1e3 * bare:.1f} | {1e3 * ours:.1f} | {100 * (ours / bare - 1):+.1f} % | "
-        f"{100 * (turns.thread / turns.bare_processor - 1):+.1f} % | "
-        f"{100 * (turns.process / turns.bare_processor - 1):+.1f} % |"
-    )
+    if group.leads:
+        bare, ours = statistics.median(turns.bare), statistics.median(turns.ours)
+        print(
+            f"| {world} | {1e3 * bare:.1f} | {1e3 * ours:.1f} | {100 * (ours / bare - 1):+.1f} % | "
+            f"{100 * (turns.thread / turns.bare_thread - 1):+.1f} % | "
+            f"{100 * (turns.process / turns.bare_process - 1):+.1f} % |"
+        )
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads now and then keep a process that has ended from going
 
 
 def main() -> None:
@@ -188,6 +199,9 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument(
+        "--own-loss", action="store_true", help="the bare loop reads its own worker's loss only"
+    )
     arguments = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -199,8 +213,14 @@ def main() -> None:
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
-        call = "import sys; from benchmarks.overhead import work; work(*map(int, sys.argv[1:5]), sys.argv[5])"
-        numbers = [str(arguments.workers), str(port), str(arguments.steps), folder]
+        call = "import sys; from benchmarks.overhead import work; work(*map(int, sys.argv[1:6]), sys.argv[6])"
+        numbers = [
+            str(arguments.workers),
+            str(port),
+            str(arguments.steps),
+            str(int(not arguments.own_loss)),
+            folder,
+        ]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         processes = [
             subprocess.Popen(

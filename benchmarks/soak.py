@@ -1,12 +1,15 @@
 """Kills the parts of a sweep at random, a hundred times and more, and looks at what is on record afterwards.
 
     python -m benchmarks.soak [--kills 100] [--trials 60] [--seed 0] [--home .lab/soak]
+    python -m benchmarks.soak --kills 6 --trials 4 --home /tmp/soak     one kill of every kind, some minutes
 
 The sweep of `benchmarks.soaked` runs on a Ray cluster of two nodes, its record behind an MLflow server.
 SIGKILL meets the command itself, the processes that train, the one that writes the record and the one that
 hands out the trials, the MLflow server, and a node of the cluster with all its processes. Whenever the
-command has ended it is given again as it was. Repeated after an interruption, the soak goes on where it was;
-which kills come in what order, the seed decides, and the machine's load what each of them meets.
+command has ended it is given again as it was. The trials train only while the kills keep up with them, so
+that all kills are done before the sweep is, however quick the machine. After Ctrl-C, or worse, the same call
+goes on where it was; which kills come in what order, the seed decides, and the machine's load what each of
+them meets.
 
 At the end the same sweep runs undisturbed, and the soak passes if
 
@@ -26,6 +29,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
@@ -43,7 +47,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks import soaked
+from benchmarks.soundness import faults
+from lab.tally import span
 
 ROOT = Path(__file__).parents[1]
 MARK = "SOAK_HOME"
@@ -54,7 +59,10 @@ WEIGHTS = {"command": 3, "worker": 10, "recorder": 2, "desk": 1, "server": 3, "n
 TITLES = {"worker": "ImplicitFunc", "recorder": "Recorder", "desk": "Desk"}
 """how Ray calls the processes"""
 LONGEST, SHORTEST = 8.0, 1.0
-"""seconds between two kills on average, and when the sweep is further than they are"""
+"""seconds between two kills on average, and when the trials wait for them"""
+CONCURRENT = 2
+TOLD_SECONDS = 30.0
+"""between two lines while nothing is killed"""
 AWAY_SECONDS = 6.0
 """at most this long a server or a node stays away"""
 
@@ -69,6 +77,11 @@ class Soak:
     seed: int
     done: list[dict[str, Any]] = field(default_factory=list)
     commands: int = 0
+    seconds: float = 0.0
+    """that earlier calls took"""
+    begun: float = field(default_factory=time.monotonic)
+    folder: str = ""
+    """of Ray's own files"""
     server: subprocess.Popen[bytes] | None = None
     cluster: Any = None
     node: Any = None
@@ -89,20 +102,30 @@ class Soak:
         self.home.mkdir(parents=True, exist_ok=True)
         if self.state.exists():
             known = json.loads(self.state.read_text())
-            self.done, self.commands = known["done"], known["commands"]
+            if (known["trials"], known["seed"]) != (self.trials, self.seed):
+                raise SystemExit(
+                    f"{self.home} holds a soak with --trials {known['trials']} --seed {known['seed']}: "
+                    "repeat that call, or name another --home."
+                )
+            self.done, self.commands, self.seconds = known["done"], known["commands"], known["seconds"]
 
     def save(self) -> None:
-        told = {"done": self.done, "commands": self.commands}
+        told = {"done": self.done, "commands": self.commands, "seconds": self.elapsed}
+        told |= {"trials": self.trials, "seed": self.seed}
         beside = self.state.with_suffix(".new")
         beside.write_text(json.dumps(told, indent=1))
         beside.replace(self.state)
 
     def run(self) -> None:
         """Kill and repeat until the sweep is complete and all kills are done."""
-        due = time.monotonic() + LONGEST
+        due, tell = time.monotonic() + SHORTEST, 0.0
         while True:
             complete = self.complete()
+            self.let_train(complete)
             self.bring_back()
+            if time.monotonic() >= tell:
+                tell = time.monotonic() + TOLD_SECONDS
+                self.tell(complete)
             if self.command is None:
                 self.start_command()
             elif (status := self.command.poll()) is not None:
@@ -110,11 +133,42 @@ class Soak:
                 if status == 0 and complete >= self.trials:
                     return
                 continue
-            if time.monotonic() >= due and len(self.done) < self.kills:
+            if time.monotonic() >= due and len(self.done) < self.kills and self.worth_it(due):
                 self.kill(complete)
-                behind = len(self.done) / self.kills < (complete + 1) / self.trials
-                due = time.monotonic() + self.chance().uniform(0, 2 * (SHORTEST if behind else LONGEST))
+                pause = LONGEST if self.kept_up(complete) else SHORTEST
+                due = time.monotonic() + self.chance().uniform(0, 2 * pause)
+            elif not self.kept_up(complete):
+                due = min(due, time.monotonic() + 2 * SHORTEST)
             time.sleep(0.1)
+
+    def worth_it(self, due: float) -> bool:
+        """Whether somebody trains; what begins is killed too where that takes long."""
+        return time.monotonic() > due + LONGEST or any(TITLES["worker"] in title(p) for p in self.processes())
+
+    def kept_up(self, complete: int) -> bool:
+        """Whether as many kills are done as would have to be if what trains now were complete."""
+        return len(self.done) >= self.kills * min(1.0, (complete + CONCURRENT) / self.trials)
+
+    def let_train(self, complete: int) -> None:
+        """For a moment, unless the kills are behind."""
+        if self.kept_up(complete):
+            self.leave.touch()
+
+    @property
+    def leave(self) -> Path:
+        return self.home / "leave"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all calls so far."""
+        return self.seconds + time.monotonic() - self.begun
+
+    def tell(self, complete: int, what: str = "") -> None:
+        """How far it is, and how long the rest takes if that goes on as before."""
+        far = (len(self.done) / max(self.kills, 1) + complete / self.trials) / 2
+        left = f", ETA {span(self.elapsed * (1 / far - 1))}" if far > 0 else ""
+        counts = f"{len(self.done)}/{self.kills} kills, {complete}/{self.trials} complete"
+        print(f"{counts}, {span(self.elapsed)}{left}{what and f' · {what}'}", flush=True)
 
     def chance(self) -> random.Random:
         """Of the next kill: the same for the same seed and number."""
@@ -131,7 +185,7 @@ class Soak:
             return
         self.done.append({"kill": kind, "complete": complete})
         self.save()
-        print(f"kill {len(self.done)}/{self.kills}: {kind}  {complete}/{self.trials} complete", flush=True)
+        self.tell(complete, kind)
 
     def kill_command(self, chance: random.Random) -> bool:
         if self.command is None:
@@ -202,7 +256,7 @@ class Soak:
         with (self.home / "command.log").open("ab") as log:
             log.write(f"--- {self.commands}\n".encode())
             self.command = subprocess.Popen(
-                [*LAB, "sweep", "benchmarks/soaked.py", "--concurrent", "2", "--cpus", "1"],
+                [*LAB, "sweep", "benchmarks/soaked.py", "--concurrent", str(CONCURRENT), "--cpus", "1"],
                 cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -242,6 +296,7 @@ class Soak:
             "OMP_NUM_THREADS": "1",
             "SOAK_TRIALS": str(self.trials),
             "SOAK_PAUSE": str(PAUSE),
+            "SOAK_LEAVE": str(self.leave),
             "LAB_HOME": str(self.home),
             "LAB_TRACKING": f"http://127.0.0.1:{self.port()}",
             "LAB_KEEP": "2,every=10",
@@ -257,10 +312,11 @@ class Soak:
         os.environ |= WORKERS
         from ray.cluster_utils import Cluster
 
+        self.clear_away()
         self.start_server()
         self.await_server()
-        folder = tempfile.mkdtemp(prefix="soak-", dir="/tmp")  # short: sockets lie in it
-        head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
+        self.folder = tempfile.mkdtemp(prefix="soak-", dir="/tmp")  # short: sockets lie in it
+        head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": self.folder}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.start_node()
         os.environ["RAY_ADDRESS"] = self.cluster.address
@@ -272,9 +328,15 @@ class Soak:
             self.cluster.shutdown()
         if self.server is not None and self.server.poll() is None:
             os.killpg(self.server.pid, signal.SIGKILL)
-        for process in list(self.processes()):
+        self.clear_away()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clear_away(self) -> None:
+        """Whatever a call of this soak has left running."""
+        for process in psutil.process_iter():
             with suppress(psutil.Error):
-                process.kill()
+                if process.pid != os.getpid() and process.environ().get(MARK) == str(self.home):
+                    process.kill()
 
 
 LAB = [sys.executable, "-m", "lab.cli"]
@@ -287,58 +349,12 @@ def title(process: psutil.Process) -> str:
 def undisturbed(home: Path) -> None:
     """The same sweep, once, from beginning to end."""
     plain = {name: value for name, value in os.environ.items() if name not in {"RAY_ADDRESS", "LAB_TRACKING"}}
-    plain |= {"SOAK_PAUSE": "0", "LAB_HOME": str(home / "undisturbed")}
+    plain |= {"SOAK_PAUSE": "0", "SOAK_LEAVE": "", "LAB_HOME": str(home / "undisturbed")}
     (home / "undisturbed").mkdir(exist_ok=True)
     with (home / "undisturbed" / "command.log").open("ab") as log:
         subprocess.run(
             [*LAB, "sweep", "benchmarks/soaked.py"], cwd=ROOT, env=plain, stdout=log, stderr=log, check=True
         )
-
-
-def record(database: Path) -> dict[str, dict[str, Any]]:
-    """Digest -> chain and values, of the runs that are complete."""
-    from lab import Settings
-    from lab.tracking.mlflow import MlflowTracker
-
-    tracker = MlflowTracker(Settings.load({"LAB_TRACKING": f"sqlite:///{database}"}, database.parent))
-    found = {}
-    for run in tracker.runs():
-        names = [name for name in run.metrics if not name.startswith("pace/")]
-        found[run.digest] = {
-            "status": str(run.status),
-            "chain": run.tags.get("chain"),
-            "values": {name: [list(pair) for pair in tracker.history(run.run_id, name)] for name in names},
-        }
-    return found
-
-
-def faults(home: Path, trials: int) -> list[str]:
-    """What does not hold of what is on record, in words."""
-    with closing(sqlite3.connect(home / "server.db")) as database:
-        ask = lambda words: database.execute(words).fetchall()  # noqa: E731
-        counted = ask(
-            "SELECT value, COUNT(*) FROM tags JOIN runs USING (run_uuid) "
-            "WHERE key = 'lab.digest' AND lifecycle_stage = 'active' GROUP BY value"
-        )
-        left = ask("SELECT run_uuid FROM runs WHERE status = 'RUNNING' AND lifecycle_stage = 'active'")
-        twice = ask("SELECT run_uuid, key, step FROM metrics GROUP BY 1, 2, 3 HAVING COUNT(*) > 1")
-    found = []
-    if len(counted) != trials:
-        found.append(f"{len(counted)} distinct runs for {trials} trials")
-    found += [f"{digest} is on record {count} times" for digest, count in counted if count > 1]
-    found += [f"run {run} is RUNNING though nobody runs it" for (run,) in left]
-    found += [f"run {run} has {metric} at step {step} more than once" for run, metric, step in twice]
-    disturbed, whole = record(home / "server.db"), record(home / "undisturbed" / "record.db")
-    found += [f"{digest} is on record after only one of the sweeps" for digest in set(disturbed) ^ set(whole)]
-    evaluated = list(range(soaked.EVALUATE, soaked.STEPS + 1, soaked.EVALUATE))
-    for digest, run in disturbed.items():
-        steps = [step for step, _ in run["values"].get("validation/top1", [])]
-        if steps != evaluated:
-            found.append(f"{digest} was evaluated at {steps}, not at {evaluated}")
-        for name in ("status", "chain", "values"):
-            if run[name] != whole.get(digest, {}).get(name):
-                found.append(f"{digest}: its {name} is not that of the undisturbed run")
-    return found
 
 
 def main() -> int:
@@ -351,28 +367,31 @@ def main() -> int:
     parser.add_argument("--home", type=Path, default=Path(".lab/soak"))
     arguments = parser.parse_args()
     arguments.home = arguments.home.absolute()
-    soak, begun = Soak(**vars(arguments)), time.monotonic()
+    soak = Soak(**vars(arguments))
     soak.load()
     try:
         soak.start()
+        for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which takes the latter
+            signal.signal(number, signal.default_int_handler)
         soak.run()
+    except KeyboardInterrupt:
+        print(f"stopped after {len(soak.done)} of {soak.kills} kills; the same call goes on", file=sys.stderr)
+        return 130
     finally:
+        soak.save()
         soak.stop()
-    print(
-        f"the sweep is complete after {time.monotonic() - begun:.0f} s; the same undisturbed ...", flush=True
-    )
+    print(f"the sweep is complete after {span(soak.elapsed)}; the same undisturbed ...", flush=True)
     undisturbed(soak.home)
     wrong = faults(soak.home, soak.trials)
     kinds = ", ".join(
         f"{count} {kind}" for kind, count in Counter(k["kill"] for k in soak.done).most_common()
     )
     print(f"{len(soak.done)} kills ({kinds}), {soak.commands} times the same command, {soak.trials} trials")
-    print(*(f"WRONG: {fault}" for fault in wrong), sep="\n")
+    for fault in wrong:
+        print(f"WRONG: {fault}")
     if not wrong:
         print("every run once, each step once, nothing left running, all equal to the undisturbed sweep")
-    if len(soak.done) < soak.kills:
-        print(f"only {len(soak.done)} of {soak.kills} kills: the sweep was complete before", file=sys.stderr)
-    return 1 if wrong or len(soak.done) < soak.kills else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     lab sweep ./benchmarks/soaked.py
 
-SOAK_TRIALS (60) says how many there are, and SOAK_PAUSE (0) how many seconds each step waits: not part of an
-experiment, so that an undisturbed sweep need not wait.
+SOAK_TRIALS (60) says how many there are, SOAK_PAUSE (0) how many seconds each step waits, and SOAK_LEAVE
+names a file that somebody has to touch again and again for steps to be made: not part of an experiment, so
+that an undisturbed sweep need not wait.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from lab import Ablation, AdamW, Batch, Case, Constant, Evaluation, ExperimentSpec, Scale, Shard, Steps
 
 STEPS, EVALUATE = 60, 20
+LEAVE_SECONDS = 1.0
 SEEDS = 4
 ALONE = Shard()
 
@@ -87,6 +90,7 @@ class Clusters:
         order = torch.randperm(self.size(split), generator=torch.Generator().manual_seed(1000 * seed + epoch))
         for step in range(start, self.size(split) // batch_size):
             time.sleep(pause)
+            await_leave()
             yield self._batch(split, order[step * batch_size : (step + 1) * batch_size])
 
     def scan(self, split: str, *, batch_size: int, shard: Shard = ALONE) -> Iterator[Batch]:
@@ -102,6 +106,13 @@ class Clusters:
             inputs = inputs.flip(0)[: self.size(split)]
             targets = targets.flip(0)[: self.size(split)]
         return Batch(inputs[rows], targets[rows], torch.ones(len(rows)), rows)
+
+
+def await_leave() -> None:
+    """Wait until whoever kills has kept up."""
+    leave = os.environ.get("SOAK_LEAVE")
+    while leave and (not Path(leave).exists() or time.time() - Path(leave).stat().st_mtime > LEAVE_SECONDS):
+        time.sleep(0.1)
 
 
 def sweep(scale: Scale) -> Ablation:

@@ -119,14 +119,14 @@ inside() {
   sha256sum "$repository/constraints.txt" | cut -c1-12 > "$disk/root/lab-environment/lock"
   # What must stay visible, though it lies in folders that are about to be covered. Nothing here may change it.
   for folder in "$python" "$environment"; do
-    case $folder in /root/*) mkdir -p "$disk$folder" && bind_unchangeable "$folder" "$disk$folder" ;; esac
+    case $folder in /root/* | /tmp/*) mkdir -p "$disk$folder" && bind_unchangeable "$folder" "$disk$folder" ;; esac
   done
   mkdir -p /mnt/lab && mount --bind "$all/shared" /mnt/lab
   mkdir -p "$disk/kept" && bind_unchangeable "$environment" "$disk/kept"
   mount -t tmpfs -o mode=755 tmpfs "$repository"
   case $environment in
     "$repository"/*) mkdir -p "$environment" && mount --bind "$disk/kept" "$environment" ;;
-    /root/*) ;;
+    /root/* | /tmp/*) ;;
     *) bind_unchangeable "$environment" "$environment" ;;
   esac
   mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/sshd /run/postgresql && chmod 1777 /run/postgresql

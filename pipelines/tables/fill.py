@@ -12,7 +12,7 @@ from lab import codec
 from lab.errors import SpecError
 from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
-from lab.tracking.provenance import UNKNOWN
+from lab.tracking.provenance import is_dirty, is_nobodys
 from lab.tracking.tracker import RunRecord, Status, Tracker, membership
 from pipelines.tables.cell import Cell, Measured, Measurement, Missing, Reading, Stage, State
 from pipelines.tables.select import Curve
@@ -161,18 +161,10 @@ def _read(
 def _distrust(runs: Mapping[int, RunRecord]) -> list[str]:
     """Why finished runs may not fill a final cell."""
     faults = []
-    dirty = [
-        str(seed)
-        for seed, run in sorted(runs.items())
-        if run.tags.get(DIRTY, "").lower() in ("1", "true", "yes")
-    ]
+    dirty = [str(seed) for seed, run in sorted(runs.items()) if is_dirty(run.tags)]
     if dirty:
         faults.append(f"uncommitted changes in the code of seed {', '.join(dirty)}")
-    nobody = [
-        str(seed)
-        for seed, run in sorted(runs.items())
-        if UNKNOWN in (run.tags.get(COMMIT) or UNKNOWN, run.tags.get(DIRTY, ""))
-    ]
+    nobody = [str(seed) for seed, run in sorted(runs.items()) if is_nobodys(run.tags)]
     if nobody:
         faults.append(f"the code of seed {', '.join(nobody)} is in no commit that is known")
     data = sorted({run.tags[FINGERPRINT] for run in runs.values() if FINGERPRINT in run.tags})

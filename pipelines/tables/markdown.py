@@ -88,6 +88,8 @@ def to_do(table: ResultsTable) -> Iterator[str]:
             why = f" ({cell.state.why})" if cell.state.why else ""
             price = wording.price(cell.price, cell.operations, cell.pace)
             command = f"; `{cell.measurement.command}`, {price}" if cell.state.lacking else ""
+            if cell.state.stage is Stage.TAINTED:
+                command = f"; `{wording.anew(table, row, column)}`"
             yield f"- {row.label}, {column.title.lower()}: {cell.state}{why}{command}"
 
 

@@ -8,7 +8,7 @@ from lab.commands.plan import scaled
 from pipelines.tables.cell import Cell, Counted, Measured, Missing, Pace, Stage, short
 from pipelines.tables.paper import Quoted
 from pipelines.tables.statistics import Estimate
-from pipelines.tables.table import ResultsTable
+from pipelines.tables.table import Column, ResultsTable, Row
 
 MINUS = "−"
 
@@ -16,6 +16,11 @@ MINUS = "−"
 def anchor(table: str, row: str, column: str) -> str:
     """The name of a cell in addresses: `table6.8-interleaved.top1`."""
     return ".".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in (table, row, column))
+
+
+def anew(table: ResultsTable, row: Row, column: Column) -> str:
+    """The command for a cell whose runs are on record but can be no result."""
+    return f"lab fill '{table.name} / {row.label} / {column.key}' --scale {table.scale} --anew"
 
 
 def estimate(of: Estimate) -> str:

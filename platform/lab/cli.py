@@ -148,7 +148,11 @@ def _explaining(command: Callable[..., Parser]) -> None:
     _scale(claims)
 
     why = command("why", "why", "Why something on record is used for a result, or why nothing is")
-    why.add_argument("name", help="a run's digest or id, an experiment, or SWEEP:CASE")
+    why.add_argument(
+        "name",
+        help="a run's digest or id, or its beginning, an experiment, a sweep, SWEEP:CASE, or a cell: "
+        "'table6 / 8 interleaved'",
+    )
     _scale(why)
 
 
@@ -190,6 +194,12 @@ def _keeping(command: Callable[..., Parser]) -> None:
     fill = command("fill", "fill", "Run what a cell or a table lacks, after its plan")
     fill.add_argument("name", metavar="CELL", help="table6, or 'table6 / 8 interleaved / top1'")
     fill.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
+    fill.add_argument(
+        "--anew",
+        action="store_true",
+        help="set runs aside, with their checkpoints, that can be no result: of code "
+        "that no commit holds, or of other data",
+    )
     _affording(fill)
     _scale(fill)
     _resources(fill)

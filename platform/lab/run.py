@@ -37,16 +37,19 @@ def run_one(
     """Train one experiment on a Ray Train worker group, or return its finished run.
 
     Raises what `lab.train.distributed.launch` raises, after the run was closed as failed or stopped;
-    DataChanged where the run on record, finished or not, was made from other data than are prepared now; and
-    RunTaken.
+    DataChanged where the run on record, finished or not, was made from other data than are prepared now;
+    CheckpointError, with nothing begun, where there is no place for checkpoints; and RunTaken.
     """
     from lab import cluster
+    from lab.train.checkpoint import CheckpointStore
     from lab.train.distributed import launch
     from lab.train.progress import ProgressLine
 
     _prepare(resources, settings, tracker)
     if (known := tracker.find([spec.digest]).get(spec.digest)) is not None:
         require_same_data(known, spec, settings)
+    if known is None or known.status is not Status.COMPLETE:
+        CheckpointStore(settings.storage, spec.digest).steps()
     run = tracker.begin(spec, name=name, owner=this_process(), tags=origin(spec, settings) | {"scale": scale})
     if run.status is Status.COMPLETE:
         return run

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -23,14 +23,17 @@ from lab import cluster  # before Ray: it says what Ray reads when it is importe
 
 import ray  # isort: skip
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
+from lab.crashes import CRASHES, Crashes
 from lab.desk import CLOSED, Desk, Outcome, Slip, Turn
 from lab.drive import NO_MORE, NO_PLACE, Drive
 from lab.errors import RunError
+from lab.lanes import IDLE_CRASHES, Lanes
 from lab.search.pruning import Asha, Hyperband, Median
-from lab.sweep import Search, Sweep
+from lab.sweep import Search
 from lab.tracking.tracker import Status
 from lab.train.memory import is_short_of_memory
 from lab.trial import EVALUATION, run
@@ -38,13 +41,10 @@ from lab.trial import EVALUATION, run
 ON_THE_HEAD = {"node:__internal_head__": 0.001}
 """where the drivers of worker groups sit: on the node that outlives the others, using none of the workers'
 CPUs"""
-CRASHES = 2
-"""times that a trial whose process died is started again, from its checkpoint"""
-IDLE_CRASHES = 10
-"""times that the process of one lane may die, one after the other, without a trial; while others are at work
-it may go on to"""
 SHORT_SECONDS = 2.0
 """trials that take less have the next one ready at the desk, so that no lane waits"""
+TURNS_SECONDS = 0.5
+"""so long Tune may wait for the clerk"""
 
 
 def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] = lambda: None) -> None:
@@ -52,21 +52,30 @@ def conduct(drive: Drive, stop: Callable[[], bool], watch: Callable[[], object] 
     if isinstance(drive.sweep, Search) and drive.sweep.pruning is not None:
         proposals, outcomes = _Proposals(drive, stop), _Outcomes(drive, stop, watch)
         ends = _Ends(lambda: drive.halted)
-        _fit(drive, trial, [outcomes], ends, search_alg=proposals, num_samples=-1)
+        scheduler = _scheduler(drive.sweep)
+        _fit(drive, trial, [outcomes], ends, scheduler, search_alg=proposals, num_samples=-1)
         return
-    lanes = max(1, min(drive.tally.concurrent, drive.tally.total - drive.tally.settled))
-    desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=lanes + 8, scheduling_strategy=cluster.here())
-    clerk = Clerk(drive, desk.remote(), lanes, stop, watch)
+    number = max(1, min(drive.tally.concurrent, drive.tally.total - drive.tally.settled))
+    desk = ray.remote(Desk).options(
+        num_cpus=0, max_concurrency=number + 8, scheduling_strategy=cluster.here()
+    )
+    clerk = Clerk(drive, desk.remote(), number, stop, watch)
     try:
         ends = _Ends(lambda: clerk.hopeless)
-        _fit(drive, tune.with_parameters(lane, desk=clerk.desk), [clerk], ends, num_samples=lanes)
+        trainable = tune.with_parameters(lane, desk=clerk.desk)
+        _fit(drive, trainable, [clerk], ends, _Rests(clerk.lanes), num_samples=number)
     finally:
         ray.kill(clerk.desk)
     clerk.require_end()
 
 
 def _fit(
-    drive: Drive, trainable: Any, callbacks: list[tune.Callback], ends: tune.Stopper, **how: Any
+    drive: Drive,
+    trainable: Any,
+    callbacks: list[tune.Callback],
+    ends: tune.Stopper,
+    scheduler: FIFOScheduler,
+    **how: Any,
 ) -> None:
     alone = not drive.resources.several
     its_own = {"CPU": drive.resources.cpus, "GPU": drive.resources.gpus}
@@ -75,7 +84,7 @@ def _fit(
         tune.Tuner(
             tune.with_resources(trainable, its_own if alone else ON_THE_HEAD),
             tune_config=tune.TuneConfig(
-                scheduler=_scheduler(drive.sweep),
+                scheduler=scheduler,
                 max_concurrent_trials=drive.tally.concurrent if pruned else None,
                 reuse_actors=pruned,
                 trial_dirname_creator=lambda made: str(made.trial_id),
@@ -128,7 +137,7 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         stop: Callable[[], bool],
         watch: Callable[[], object],
     ) -> None:
-        self.drive, self.desk, self.lanes, self.stop, self.watch = drive, desk, lanes, stop, watch
+        self.drive, self.desk, self.lanes, self.stop, self.watch = drive, desk, Lanes(lanes), stop, watch
         self.fault: Exception | None = None
         """why nothing more was begun; those that were at work have come to an end"""
         self.broken = False
@@ -138,14 +147,13 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         self._numbers, self._out = count(), dict[str, Slip]()
         self._at_work: dict[str, str] = {}
         """trial -> its lane"""
-        self._crashes, self._idle_crashes = Counter[str](), Counter[str]()
-        """of a trial; of a lane, one after the other, that had none"""
+        self._crashes = Crashes()
 
     @property
     def hopeless(self) -> bool:
         """Whether nothing that a lane could still do would be heard, or be of use: to one that waits for its
         place, or dies again and again, nobody can say that the desk has closed."""
-        unheard = self._ended and (self.drive.stopped or any(self._idle_crashes.values()))
+        unheard = self._ended and (self.drive.stopped or self.lanes.troubled)
         return self.broken or ((unheard or self.fault is not None) and not self._out)
 
     def require_end(self) -> None:
@@ -163,11 +171,11 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._guarded(self._turn)
+        self._guarded(self._turns)
         self.watch()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A lane's process died; Tune starts another one."""
+        """A lane's process died; Tune starts another one, when `_Rests` lets it."""
         self._guarded(lambda: self._lost(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -190,7 +198,14 @@ class Clerk(tune.Callback):  # type: ignore[misc]
                 for trial in ray.get(self.desk.withdraw.remote()):
                     self._out.pop(trial, None)
 
-    def _turn(self) -> None:
+    def _turns(self) -> None:
+        """One after the other as long as trials end: between two calls Tune waits."""
+        until = monotonic() + TURNS_SECONDS
+        while self._turn() and monotonic() < until:
+            pass
+
+    def _turn(self) -> bool:
+        """Whether trials have ended since the one before."""
         if self.stop() and not self.drive.stopped:
             self.drive.stop()
             for trial in ray.get(self.desk.withdraw.remote()):
@@ -200,7 +215,7 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         turn: Turn = ray.get(self.desk.put.remote(slips))
         for begun in turn.begun:
             self._at_work[begun.trial] = begun.lane
-            self._idle_crashes.pop(begun.lane, None)
+            self.lanes.at_work(begun.lane)
             self.drive.begun(begun.trial, begun.ago)
         faults = [fault for outcome in turn.done if (fault := self._told(outcome)) is not None]
         if faults:  # all the others have been told
@@ -208,13 +223,14 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         if no_more and not self._out:
             self._ended = True
             self.desk.close.remote()
+        return bool(turn.done)
 
     def _proposed(self) -> tuple[list[Slip], bool]:
         """What is to be put down, and whether the drive has no more."""
-        took = self.drive.tally.seconds[-self.lanes :]
-        ahead = self.lanes if took and max(took) < SHORT_SECONDS else 0
-        slips = list[Slip]()
-        while len(self._out) < self.lanes + ahead:
+        lanes, slips = self.lanes.left, list[Slip]()
+        took = self.drive.tally.seconds[-lanes:]
+        ahead = lanes if took and max(took) < SHORT_SECONDS else 0
+        while len(self._out) < lanes + ahead:
             name = str(next(self._numbers))
             work = self.drive.propose(name)
             if work is None or work == NO_MORE:
@@ -227,15 +243,8 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         """Tell the drive what a trial ended with; why that could not be."""
         del self._out[outcome.trial]
         self._at_work.pop(outcome.trial, None)
-        result = outcome.result
         try:
-            self.drive.finish(
-                outcome.trial,
-                Status(result["outcome"]),
-                result.get("reason", ""),
-                result.get("traceback", ""),
-                starved=result.get("starved", False),
-            )
+            _finish(self.drive, outcome.trial, outcome.result)
         except Exception as fault:
             return fault
         return None
@@ -244,22 +253,45 @@ class Clerk(tune.Callback):  # type: ignore[misc]
         reason = _reason(lane)
         lost = ray.get(self.desk.lose.remote(lane.trial_id))
         if lost is None:
-            self._idle_crashes[lane.trial_id] += 1
-            if self._out and not self._at_work and self._idle_crashes[lane.trial_id] > IDLE_CRASHES:
-                raise RunError(f"the processes that are to train keep dying, the last time because {reason}.")
+            if self.lanes.died(lane.trial_id) >= IDLE_CRASHES and not self._ended:
+                self._give_up(lane.trial_id, reason)
             return
         self._at_work.pop(lost, None)
-        self._crashes[lost] += 1
         if starved := is_short_of_memory(reason):
             self.drive.finish(lost, Status.FAILED, reason, starved=starved)
-        elif self._crashes[lost] > CRASHES:
-            self.drive.finish(lost, Status.FAILED, f"its process died {CRASHES + 1} times: {reason}")
+        elif self._crashes.too_many(ray.cloudpickle.loads(self._out[lost].work)):
+            told = f"its process died {CRASHES + 1} times without a step saved in between: {reason}"
+            self.drive.finish(lost, Status.FAILED, told)
         elif self.fault is not None:  # the desk is closed
             self.drive.finish(lost, Status.STOPPED, reason)
         else:
             ray.get(self.desk.put.remote([self._out[lost]]))
             return
         del self._out[lost]
+
+    def _give_up(self, lane: str, reason: str) -> None:
+        self.drive.say(self.lanes.give_up(lane, reason))
+        self.drive.tally.concurrent = max(1, self.lanes.left)
+        if not self.lanes.left:
+            raise RunError(f"the processes that are to train keep dying, the last time because {reason}.")
+
+
+class _Rests(FIFOScheduler):  # type: ignore[misc]
+    """Lets lanes wait that died without a trial, and ends those that are given up."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        super().__init__()
+        self._lanes = lanes
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Whatever is still pending after this is started."""
+        for lane in [lane for lane in tune_controller.get_trials() if lane.status == Trial.PENDING]:
+            if self._lanes.given_up(lane.trial_id):
+                tune_controller.stop_trial(lane)
+            elif self._lanes.rests(lane.trial_id):
+                tune_controller._set_trial_status(lane, Trial.PAUSED)
+        paused = (lane for lane in tune_controller.get_trials() if lane.status == Trial.PAUSED)
+        return next((lane for lane in paused if not self._lanes.rests(lane.trial_id)), None)
 
 
 class _Ends(tune.Stopper):  # type: ignore[misc]
@@ -278,14 +310,19 @@ class _Ends(tune.Stopper):  # type: ignore[misc]
         return self._over()
 
 
+def _finish(drive: Drive, trial: str, result: dict[str, Any]) -> None:
+    # Without an outcome it was the scheduler that ended the trial, between two evaluations.
+    status = Status(result.get("outcome", Status.PRUNED))
+    reason, trace = result.get("reason", ""), result.get("traceback", "")
+    drive.finish(trial, status, reason, trace, starved=result.get("starved", False))
+
+
 def _reason(trial: Any) -> str:
     """One line for what a process died of."""
     return str(trial.get_error() or "").strip().partition("\n")[0] or "its process died"
 
 
-def _scheduler(sweep: Sweep) -> Any:
-    if not isinstance(sweep, Search) or sweep.pruning is None:
-        return FIFOScheduler()
+def _scheduler(sweep: Search) -> Any:
     judged = {
         "time_attr": EVALUATION,
         "metric": sweep.objective,
@@ -351,16 +388,7 @@ class _Outcomes(tune.Callback):  # type: ignore[misc]
         self._drive.begun(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        result = trial.last_result or {}
-        # Without an outcome it was the scheduler that ended the trial, between two evaluations.
-        status = Status(result.get("outcome", Status.PRUNED))
-        self._drive.finish(
-            trial.trial_id,
-            status,
-            result.get("reason", ""),
-            result.get("traceback", ""),
-            starved=result.get("starved", False),
-        )
+        _finish(self._drive, trial.trial_id, trial.last_result or {})
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         reason = _reason(trial)

@@ -61,7 +61,7 @@ def test_platform_is_the_standard_library_inside_a_ray_worker() -> None:
     script = (
         "import ray\n"
         f"environment = {{'env_vars': {{'PYTHONPATH': '{path}'}}}}\n"
-        "ray.init(num_cpus=1, include_dashboard=False, runtime_env=environment)\n"
+        "ray.init(address='local', num_cpus=1, include_dashboard=False, runtime_env=environment)\n"
         "def look():\n"
         "    import platform, lab\n"
         "    return platform.python_version(), lab.__name__\n"

@@ -155,6 +155,20 @@ def test_kubernetes_runs_the_ray_that_is_locked_and_jobs_find_the_cluster() -> N
     assert yaml.safe_load(job["spec"]["runtimeEnvYAML"])["working_dir"].startswith("/opt/lab/code")
 
 
+def test_every_cluster_gives_a_silent_node_up_after_the_same_time() -> None:
+    wanted = {
+        ("RAY_health_check_period_ms", "2000"),
+        ("RAY_health_check_timeout_ms", "5000"),
+        ("RAY_health_check_failure_threshold", "4"),
+    }
+    for name in CONFIGURATIONS:
+        lines = (line.strip().partition("=") for line in "\n".join(read(name)["setup_commands"]).splitlines())
+        assert wanted <= {(key, value) for key, _, value in lines}, name
+    cluster = next(yaml.safe_load_all((ROOT / "clusters/kubernetes/raycluster.yaml").read_text()))
+    head = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    assert wanted <= {(entry["name"], entry["value"]) for entry in head["env"]}
+
+
 def test_no_configuration_holds_a_secret_and_every_placeholder_is_marked_alike() -> None:
     for path in [ROOT / "cluster.yaml", *(ROOT / "clusters").rglob("*.yaml")]:
         text = path.read_text()

@@ -8,18 +8,20 @@ import math
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from lab.errors import RecordError, RunTaken
+from lab.errors import RecordError, RunTaken, TrackingUnreachable
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
 from lab.tracking.lease import owner_of, this_process
@@ -188,6 +190,31 @@ def test_a_run_that_ends_well_no_longer_says_why_it_had_ended_before(tracker: Tr
     assert tracker.runs()[0].tags == {"case": "one"}
 
 
+def test_a_run_that_is_set_aside_leaves_its_digest_to_a_new_one(tracker: Tracker) -> None:
+    first = begin(tracker, toy_spec(), dirty="true")
+    tracker.log(first.run_id, [Scalar("test/top1", 7, 0.5)])
+    with pytest.raises(RunTaken, match="is being run by process"):
+        tracker.retire(first.run_id, "it was made with uncommitted changes")
+    tracker.end(first.run_id, Status.COMPLETE)
+    tracker.retire(first.run_id, "it was made with uncommitted changes")
+    assert (tracker.find([toy_spec().digest]), tracker.runs()) == ({}, [])
+    again = begin(tracker, toy_spec(), dirty="false")
+    assert again.run_id != first.run_id
+    assert (again.status, again.attempts, again.metrics) == (Status.RUNNING, 1, {})
+    assert again.tags["dirty"] == "false"
+    tracker.log(again.run_id, [Scalar("test/top1", 7, 0.25)])
+    assert tracker.history(again.run_id, "test/top1") == [(7, 0.25)]
+
+
+def test_what_was_set_aside_is_in_the_bin_of_mlflow_with_the_reason(sqlite: str, tmp_path: Path) -> None:
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    run = begin(tracker, toy_spec())
+    tracker.end(run.run_id, Status.COMPLETE)
+    tracker.retire(run.run_id, "made of other data")
+    kept = MlflowClient(sqlite).get_run(run.run_id)
+    assert (kept.info.lifecycle_stage, kept.data.tags["lab.retired"]) == ("deleted", "made of other data")
+
+
 def test_seconds_are_those_of_the_attempts_and_not_those_between(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +354,40 @@ def test_a_beat_keeps_a_lease_alive(tracker: Tracker, monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
     with pytest.raises(RunTaken):
         begin(tracker, toy_spec())
+
+
+def test_one_beat_keeps_all_that_its_owner_has(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (begin(tracker, toy_spec(seed=seed), owner=ELSEWHERE) for seed in range(2))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS - 5)
+    tracker.beat([one.run_id], ELSEWHERE)
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    assert tracker.reconcile() == []
+    with pytest.raises(RunTaken):
+        begin(tracker, toy_spec(seed=1))
+    tracker.end(other.run_id, Status.COMPLETE, owner=ELSEWHERE)
+
+
+@pytest.mark.parametrize("how", ["begun", "closed"])
+def test_a_run_that_was_taken_by_a_clock_that_goes_before_is_known_to_be_lost_at_the_next_beat(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its owner was never silent by its own clock; what it has besides stays its own."""
+    lost, kept = (begin(tracker, toy_spec(seed=seed), owner=ELSEWHERE) for seed in range(2))
+    held, now = [lost.run_id, kept.run_id], time.time()
+    assert tracker.beat(held, ELSEWHERE) == set()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+        if how == "begun":
+            begin(tracker, toy_spec(seed=0))
+        else:
+            assert {run.run_id for run in tracker.reconcile()} == set(held)
+            begin(tracker, toy_spec(seed=1), owner=ELSEWHERE)
+    for _ in range(2):
+        assert tracker.beat(held, ELSEWHERE) == {lost.run_id}
+    tracker.end(kept.run_id, Status.COMPLETE, owner=ELSEWHERE)
+    with pytest.raises(RunTaken):
+        tracker.end(lost.run_id, Status.COMPLETE, owner=ELSEWHERE)
 
 
 def test_many_who_begin_the_same_digest_at_once_get_one_run_and_one_holder(tracker: Tracker) -> None:
@@ -518,6 +579,78 @@ def test_a_run_whose_claimant_died_before_it_was_marked_as_running_is_free(
     assert (again.run_id, again.attempts) == (run.run_id, 3)
 
 
+class Counting:
+    """A client of MLflow that counts what it is asked, and may answer one question late."""
+
+    def __init__(self, client: object, unanswered: str = "") -> None:
+        self._client, self._unanswered = client, unanswered
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        self.calls.append(name)
+        if name == self._unanswered:
+            self._unanswered = ""
+            raise TrackingUnreachable("away")
+        return getattr(self._client, name)
+
+
+def test_to_renew_a_lease_takes_the_same_calls_for_one_run_and_for_many(sqlite: str, tmp_path: Path) -> None:
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    held, calls = list[str](), list[list[str]]()
+    for seed in range(12):
+        held.append(begin(tracker, toy_spec(seed=seed)).run_id)
+    tracker.beat(held, ME)
+    for some in (held[:1], held):
+        tracker._leases._client = counting = Counting(tracker._client)
+        assert tracker.beat(some, ME) == set()
+        calls.append(counting.calls)
+    assert calls[0] == calls[1]
+
+
+def test_a_loss_is_not_missed_where_the_record_falls_silent_between_the_beat_and_the_look(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (MlflowTracker(settings_for(sqlite, tmp_path)) for _ in range(2))
+    run, now = begin(one, toy_spec(), owner=ELSEWHERE), time.time()
+    assert one.beat([run.run_id], ELSEWHERE) == set()
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    begin(two, toy_spec())
+    one._client = Counting(one._client, unanswered="search_runs")
+    with pytest.raises(TrackingUnreachable):
+        one.beat([run.run_id], ELSEWHERE)
+    assert one.beat([run.run_id], ELSEWHERE) == {run.run_id}
+
+
+def test_runs_whose_leases_an_earlier_version_renews_one_by_one_are_held(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.tracking import layout
+
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    renewed, silent = (begin(tracker, toy_spec(seed=seed), owner=ELSEWHERE) for seed in range(2))
+    now = time.time()
+    tracker._client.set_tag(renewed.run_id, layout.BEAT, f"{now + LEASE_SECONDS:.3f}")
+    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 5)
+    with pytest.raises(RunTaken):
+        begin(tracker, toy_spec(seed=0))
+    assert [run.run_id for run in tracker.reconcile()] == [silent.run_id]
+
+
+def test_the_leases_of_owners_long_gone_are_removed_and_no_others(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.tracking.leases import KEPT_SECONDS
+
+    tracker = MlflowTracker(settings_for(sqlite, tmp_path))
+    run = begin(tracker, toy_spec(), owner=ELSEWHERE)
+    tracker.beat([run.run_id], ELSEWHERE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + KEPT_SECONDS + 5)
+    tracker.beat([], ME)
+    assert [closed.run_id for closed in tracker.reconcile()] == [run.run_id]
+    assert tracker._leases.beats().keys() == {ME}
+
+
 def test_the_database_says_of_every_run_what_the_client_says(database: str, tmp_path: Path) -> None:
     from lab.tracking.mlflow import MlflowTracker
 
@@ -539,6 +672,25 @@ def test_the_database_says_of_every_run_what_the_client_says(database: str, tmp_
     ids = [run.run_id for run in direct[1]]
     assert repr(histories) == repr(sorted(tracker.histories(ids).items()))
     assert len(direct[0]) == 4
+
+
+def test_runs_are_found_that_others_made_since_and_after_rows_were_removed_or_numbered_anew(
+    sqlite: str, tmp_path: Path
+) -> None:
+    one, two = (MlflowTracker(settings_for(sqlite, tmp_path)) for _ in range(2))
+    digests, made = [toy_spec(seed=seed).digest for seed in range(6)], list[str]()
+    for seed in range(4):
+        made.append(begin(two, toy_spec(seed=seed)).run_id)
+        assert {run.run_id for run in one.find(digests).values()} == set(made)
+    with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as database:
+        for run_id in (made.pop(0), made.pop()):  # the first, and the last that was read
+            for table in ("tags", "params", "runs"):
+                database.execute(f"DELETE FROM {table} WHERE run_uuid = ?", [run_id])
+        database.commit()
+        database.execute("VACUUM")
+    for seed in (4, 5):
+        made.append(begin(two, toy_spec(seed=seed)).run_id)
+        assert {run.run_id for run in one.find(digests).values()} == set(made)
 
 
 def test_a_database_of_another_schema_is_left_to_the_client(

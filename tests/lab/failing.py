@@ -27,10 +27,12 @@ from tests.lab.toy import WHOLE, ToyData, ToySource, toy_spec
 @dataclass(frozen=True)
 class WatchedData(ToyData):
     """Whoever reads it leaves its process id under the root, with a dot for every batch. pause: seconds
-    before every batch · starving: the last worker asks for an exabyte before its third batch."""
+    before every batch · starving: the last worker asks for an exabyte before its third batch · mortal: it
+    dies there."""
 
     pause: float = 0.01
     starving: bool = False
+    mortal: bool = False
 
     def open(self, root: str) -> WatchedSource:
         readers = Path(root, "readers")
@@ -57,6 +59,8 @@ class WatchedSource(ToySource):
             time.sleep(self.data.pause)
             if self.data.starving and number == 2 and shard.rank == shard.world - 1:
                 torch.empty(2**60, dtype=torch.uint8)
+            if self.data.mortal and number == 2 and shard.rank == shard.world - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
             with self.reader.open("a") as count:
                 count.write(".")
             yield batch
@@ -72,6 +76,29 @@ def workers(settings: Settings) -> list[int]:
 def batches_read(settings: Settings) -> int:
     """By all that ever opened the data."""
     return sum(path.stat().st_size for path in Path(settings.data, "readers").glob("*"))
+
+
+@contextmanager
+def each_time_saved(settings: Settings, spec: ExperimentSpec, times: int) -> Iterator[list[int]]:
+    """Kills the last worker that began whenever there is a new checkpoint, so many times; whom."""
+    victims: list[int] = []
+    over = threading.Event()
+
+    def wait_and_kill() -> None:
+        seen: set[Path] = set()
+        while len(victims) < times and not over.wait(0.05):
+            there = set(Path(settings.storage, spec.digest).glob("step-*"))
+            if there - seen:
+                seen |= there
+                victims.append(strike(settings, signal.SIGKILL))
+
+    thread = threading.Thread(target=wait_and_kill)
+    thread.start()
+    try:
+        yield victims
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager

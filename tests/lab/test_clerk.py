@@ -1,20 +1,28 @@
 """What a drive proposes reaches a lane, in whatever order lanes come back to the desk."""
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+from ray import tune
 from ray.tune.search import Searcher
 
 from lab import Resources, Settings, cluster
 from lab.desk import CLOSED, Desk, Outcome
 from lab.drive import NO_PLACE
 from lab.errors import RecordError, RunError
+from lab.lanes import IDLE_CRASHES, Lanes
+from lab.run import run_sweep
 from lab.tracking.memory import MemoryTracker
+from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.recorder import Recorder
 from lab.tracking.tracker import Status
-from lab.tune import IDLE_CRASHES, Clerk, _Ends, _Proposals, conduct
+from lab.tune import Clerk, _Ends, _Proposals, conduct
+from lab.tune import lane as take_trials
 from tests.lab.sweeping import sweep_of
 from tests.lab.test_drive import Command
 
@@ -124,9 +132,10 @@ def test_lanes_that_die_before_they_come_to_the_desk_do_not_do_so_for_ever(
     clerk, recorder = clerk_of(tmp_path, monkeypatch)
     stopper = _Ends(lambda: clerk.hopeless)
     clerk.on_step_begin(0, [])
-    for turn in range(IDLE_CRASHES + 1):
-        assert not stopper.stop_all()
-        clerk.on_trial_recover(turn, [], Lane())
+    for lane in ("one", "two"):
+        for turn in range(IDLE_CRASHES):
+            assert not stopper.stop_all()
+            clerk.on_trial_recover(turn, [], Lane(lane))
     assert stopper.stop_all()
     with pytest.raises(RunError, match="keep dying, the last time because No module named"):
         clerk.require_end()
@@ -143,15 +152,93 @@ def test_a_lane_that_dies_for_ever_ends_no_sweep_in_which_another_trains(
         outcome = slip and Outcome(slip.trial, {"outcome": Status.COMPLETE.value})
         turn += 1
         clerk.on_step_begin(turn, [])
-        for _ in range(IDLE_CRASHES + 1 if slip else 0):
+        for _ in range(2 if slip else 0):
             clerk.on_trial_recover(turn, [], Lane("bad"))
             assert not stopper.stop_all()
     clerk.require_end()
     assert clerk.drive.tally.complete == 3
-    clerk.on_trial_recover(turn, [], Lane("bad"))
     assert stopper.stop_all(), "it would never hear that the desk is closed"
+    clerk.on_trial_recover(turn, [], Lane("bad"))
     clerk.require_end()
     recorder.close()
+
+
+def test_a_lane_rests_longer_each_time_and_not_after_it_had_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("lab.lanes.monotonic", lambda: now[0])
+    lanes, rests = Lanes(2), list[float]()
+    for _ in range(IDLE_CRASHES):
+        lanes.died("bad")
+        before = now[0]
+        while lanes.rests("bad"):
+            now[0] += 0.25
+        rests.append(now[0] - before)
+        assert not lanes.rests("good")
+    assert rests == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    lanes.at_work("bad")
+    lanes.died("bad")
+    now[0] += 0.5
+    assert not lanes.rests("bad")
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Path], None]:
+    """Makes the processes of the first so many lanes die as soon as they are started; the others take their
+    first trial when one of them has been given up."""
+    monkeypatch.setattr("lab.lanes.FIRST_REST_SECONDS", 0.05)
+    monkeypatch.setattr("lab.tune.IDLE_CRASHES", 2)
+
+    def broken(number: int, given_up: Path) -> None:
+        def dies(config: dict[str, Any], *, desk: Any) -> dict[str, int]:
+            if int(tune.get_context().get_trial_id().rpartition("_")[2]) < number:
+                os._exit(1)
+            while not given_up.exists():
+                time.sleep(0.05)
+            return take_trials(config, desk=desk)
+
+        monkeypatch.setattr("lab.tune.lane", dies)
+
+    return broken
+
+
+def told_to(said: list[str], given_up: Path) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        said.append(line)
+        if "given up" in line:
+            given_up.touch()
+
+    return say
+
+
+def test_a_lane_whose_processes_keep_dying_is_given_up_and_the_sweep_goes_on_with_the_others(
+    tmp_path: Path, breaking: Callable[[int, Path], None]
+) -> None:
+    settings, said, given_up = Settings.load({}, tmp_path), list[str](), tmp_path / "given up"
+    breaking(1, given_up)
+    records = run_sweep(
+        sweep_of("ablation", cases=2), resources=Resources(cpus=0.5, concurrent=2), settings=settings,
+        tracker=MlflowTracker(settings), progress=told_to(said, given_up),
+    )  # fmt: skip
+    assert [run.status for run in records] == [Status.COMPLETE] * 2
+    (line,) = [line for line in said if "given up" in line]
+    assert "its process died 2 times in a row without taking one" in line
+    assert line.endswith("it goes on with 1 of 2")
+
+
+def test_when_every_lane_is_given_up_the_sweep_says_so_and_its_runs_are_free(
+    tmp_path: Path, breaking: Callable[[int, Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, sweep = Settings.load({}, tmp_path), sweep_of("ablation", cases=2)
+    tracker, resources = MlflowTracker(settings), Resources(cpus=0.5, concurrent=2)
+    breaking(2, tmp_path / "given up")
+    with pytest.raises(RunError, match="the processes that are to train keep dying, the last time because"):
+        run_sweep(sweep, resources=resources, settings=settings, tracker=tracker, progress=lambda line: None)
+    assert {run.status for run in tracker.runs()} == {Status.STOPPED}
+    monkeypatch.setattr("lab.tune.lane", take_trials)
+    records = run_sweep(
+        sweep, resources=resources, settings=settings, tracker=tracker, progress=lambda line: None
+    )
+    assert [run.status for run in records] == [Status.COMPLETE] * 2
 
 
 def test_a_sweep_whose_lanes_are_all_given_up_has_not_ended_well(

@@ -56,6 +56,8 @@ def lab(tmp_path: Path) -> Shell:
             "no experiment 'imagenet.fourrier'. Did you mean 'imagenet.fourier'?",
         ),
         (["sweep", "table66"], "no sweep 'table66'. Did you mean 'table6'?"),
+        (["plan", "imagnet.fourier"], "experiment 'imagnet.fourier'. Did you mean 'imagenet.fourier'?"),
+        (["plan", "table66"], "table or experiment 'table66'. Did you mean 'table6'?"),
         (["tables", "table22"], "no table 'table22'. Did you mean 'table2'?"),
         (["show", "imagenet.fourier", "--scale", "labtop"], "no scale 'labtop'. Did you mean 'laptop'?"),
         (["data", "prepare", "digit"], "no data set 'digit'. Did you mean 'digits'?"),

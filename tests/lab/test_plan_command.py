@@ -61,7 +61,7 @@ def test_a_finished_sweep_has_nothing_to_do():
 def test_without_any_run_like_it_the_time_is_said_to_be_unknown():
     items = list(planned(ablation(), priced(record())))
     lines = list(report(ablation(), items, Resources(), rate=None))
-    assert "  time unknown for 2 cases: add --probe, or run one seed of each" in lines
+    assert "  time unknown for 2 cases: `lab plan --probe` measures it, or run one seed of each" in lines
 
 
 def test_a_given_speed_prices_what_no_run_has_and_the_record_knows_better():
@@ -107,7 +107,7 @@ def test_what_has_no_price_does_not_fit_a_budget():
     items = list(planned(ablation(), priced(record())))
     (line,) = within(items, Budget.parse("9d"), Resources())
     assert "0 of 6 runs fit" in line
-    assert "6 without a price are not begun (--probe)" in line
+    assert "6 without a price are not begun (`lab plan --probe`)" in line
 
 
 @pytest.mark.slow

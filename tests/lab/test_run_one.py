@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import Resources, Settings
-from lab.errors import DataChanged
+from lab.errors import CheckpointError, DataChanged
 from lab.origin import origin
 from lab.run import run_one
 from lab.tracking.lease import this_process
@@ -50,3 +50,20 @@ def test_the_password_in_an_address_of_data_is_not_shown(
     with pytest.raises(DataChanged, match=r"but s3://\*\*\*@bucket/data holds toy") as refused:
         run_one(spec, name="toy", scale="laptop", resources=Resources(), settings=settings, tracker=tracker)
     assert "password" not in str(refused.value)
+
+
+def test_where_checkpoints_can_have_no_place_a_run_is_refused_before_it_is_begun(tmp_path: Path) -> None:
+    prepare_toy(tmp_path / "data", edition=1)
+    (tmp_path / "file").touch()
+    settings = Settings("memory", str(tmp_path), str(tmp_path / "file"), data=str(tmp_path / "data"))
+    tracker = MemoryTracker()
+    with pytest.raises(CheckpointError, match=r"cannot list .*/file/.*: Not a directory\. .*LAB_STORAGE"):
+        run_one(
+            toy_spec(),
+            name="toy",
+            scale="laptop",
+            resources=Resources(),
+            settings=settings,
+            tracker=tracker,
+        )
+    assert not tracker.runs()

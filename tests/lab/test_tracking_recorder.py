@@ -83,7 +83,7 @@ def test_leases_are_renewed_and_a_lost_run_is_let_go(monkeypatch: pytest.MonkeyP
     run, recorder = begun(tracker, me), Recorder(lambda: tracker, me)
     recorder.hold(run.run_id)
     first = time.time()
-    assert until(lambda: tracker._leases[run.run_id].beat > first)
+    assert until(lambda: tracker._lease(run.run_id).beat > first)
     now = time.time() + LEASE_SECONDS + 1
     monkeypatch.setattr("lab.tracking.memory.expired", lambda lease: True)
     tracker.begin(toy_spec(), name="toy", owner="another:2:2", tags={})

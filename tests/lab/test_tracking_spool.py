@@ -106,8 +106,9 @@ def test_what_a_dead_command_left_in_the_spool_is_delivered_by_the_next_before_i
     recorder.log(run, [Scalar("train/loss", 1, 1.0), Scalar("train/loss", 2, 2.0)])
     recorder.flush(run)
     recorder._closed = True  # as far as anybody can tell, it died here
+    recorder._thread.join()
     tracker.away = False
-    tracker._leases.clear()
+    tracker._claims.clear()
     recorder, again = holding(tracker, tmp_path)
     assert again == run
     recorder.log(run, [Scalar("train/loss", 2, 7.0), Scalar("train/loss", 3, 3.0)])
@@ -122,7 +123,7 @@ def test_a_run_that_somebody_else_took_meanwhile_gets_nothing_from_the_spool(tmp
     tracker.away = True
     recorder.log(run, [Scalar("train/loss", 1, 1.0)])
     recorder.flush(run)
-    tracker._leases.clear()
+    tracker._claims.clear()
     tracker.begin(toy_spec(), name="toy", owner="elsewhere:1:1", tags={})
     tracker.away = False
     with pytest.raises(RunTaken):

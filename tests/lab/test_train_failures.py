@@ -5,11 +5,11 @@ import signal
 import pytest
 
 from lab import Evaluation, Resources, Steps
-from lab.errors import Diverged, OutOfMemory
+from lab.errors import Diverged, OutOfMemory, RunError
 from lab.run import run_one
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import Status
-from tests.lab.failing import WatchedData, once_saved, settings_in, strike
+from tests.lab.failing import WatchedData, each_time_saved, once_saved, settings_in, strike
 from tests.lab.toy import ToyData, toy_spec
 
 pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.slow]
@@ -76,3 +76,22 @@ def test_a_loss_that_is_no_number_fails_the_run_with_the_verdict_on_record(lab):
     run = lab.on_record(spec)
     assert run.status is Status.FAILED
     assert run.tags["reason"].startswith("the loss is nan at step 1 (optimizer.lr is 0.01): lower")
+
+
+def test_a_worker_that_dies_at_the_same_place_for_ever_fails_the_run_with_how_often_it_was_tried(lab):
+    spec = toy_spec(data=WatchedData(mortal=True), duration=Steps(100))
+    with pytest.raises(RunError, match=r"lost 4 times without a step saved in between, .* worker 0 died"):
+        lab.train(spec, 1)
+    run = lab.on_record(spec)
+    assert (run.status, run.attempts) == (Status.FAILED, 1)
+    assert "lost 4 times" in run.tags["reason"]
+
+
+def test_a_run_that_gets_on_between_the_deaths_of_its_workers_is_started_again_as_often_as_it_takes(
+    lab, capsys
+):
+    spec = toy_spec(data=WatchedData(pause=0.02), duration=Steps(1500))
+    with each_time_saved(lab.settings, spec, 5) as victims:
+        run = lab.train(spec, 1)
+    assert run.status is Status.COMPLETE
+    assert capsys.readouterr().out.count("lost its workers") == len(victims) == 5

@@ -18,7 +18,7 @@ from tests.lab.toy import SIZES, ToyData, ToyModel, toy_spec
 CPU = torch.device("cpu")
 
 
-def run(spec, save=lambda step: None):
+def run(spec, save=lambda step, said: None):
     source = spec.data.open("")
     training = Training.begin(spec, CPU)
     return training, list(events(training, Plan.of(spec, source), source, Group(), save))
@@ -92,7 +92,7 @@ def test_splits_kept_for_the_end_are_measured_only_there():
 
 
 def test_a_step_is_seen_and_measured_before_it_can_be_saved():
-    _, found = run(toy_spec(duration=Epochs(1)), save={3: 3, 5: 4, 7: 7}.get)
+    _, found = run(toy_spec(duration=Epochs(1)), save=lambda step, said: {3: 3, 5: 4, 7: 7}.get(step))
     kinds = [(type(event), event.step) for event in found]
     assert kinds[2:5] == [(Stepped, 3), (Saved, 3), (Stepped, 4)]
     assert kinds[-3:] == [(Stepped, 7), (Evaluated, 7), (Saved, 7)]

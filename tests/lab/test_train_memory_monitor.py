@@ -45,6 +45,6 @@ def test_the_verdict_on_a_worker_that_ray_ended_for_its_memory_names_it_and_the_
         crowded_ray.get(crowded_ray.remote(Sleeper).remote().sleep.remote())
     failures = {0: RuntimeError("Connection closed by peer"), 1: told.value}
     assert cause(failures) == "worker 1 was ended by Ray: its machine was running low on memory"
-    fault = verdict(crowded_ray.train.WorkerGroupError("...", failures))
+    fault = verdict(cause(failures))
     assert isinstance(fault, OutOfMemory)
     assert "use --micro-batch auto" in str(fault)

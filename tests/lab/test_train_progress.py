@@ -116,6 +116,13 @@ def test_what_befell_the_workers_is_said_and_the_pace_is_that_of_the_new_ones(cl
 def test_the_wish_to_stop_is_answered_once(clock):
     stream = Terminal()
     line = ProgressLine("digits", 32, stream)
+    line(step(1))
     for _ in range(3):
         line.tick(stopping=True)
     assert stream.getvalue().count("stopping: a checkpoint is written (Ctrl-C again gives the run up)") == 1
+
+
+def test_before_the_first_step_no_checkpoint_is_promised(clock):
+    stream = Terminal()
+    ProgressLine("digits", 32, stream).tick(stopping=True)
+    assert "stopping: nothing is trained yet (Ctrl-C again gives the run up)" in stream.getvalue()

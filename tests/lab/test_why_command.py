@@ -1,7 +1,10 @@
 """`lab why`: what is on record for an experiment, or what differs least from it."""
 
+import pytest
+
 from lab import Settings
-from lab.commands.why import described, difference, distance, explained, explained_run
+from lab.commands.why import asked, begins, described, difference, distance, explained, explained_run
+from lab.errors import UnknownName
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.tracker import Status
 from tests.lab.toy import ToyModel, prepare_toy, toy_spec
@@ -68,3 +71,38 @@ def test_a_model_of_another_kind_is_farther_than_another_seed():
 def test_code_with_uncommitted_changes_is_said_to_be():
     (run,) = record(toy_spec(), tags={"commit": "abc", "dirty": "true", "fingerprint": "toy"})
     assert any("made with commit abc with uncommitted changes, data toy" in line for line in described(run))
+
+
+def test_a_cell_may_be_asked_for_by_the_name_that_tables_give_it():
+    of_case = asked("table6:8 at start", "laptop")
+    assert asked("table6 / 8 at start / top1", "laptop") == of_case
+    assert asked("table6 / 8 at start", "laptop") == of_case
+    with pytest.raises(UnknownName, match="Did you mean 'table6 / 8 at start / top1'"):
+        asked("table6 / 8 at strat", "laptop")
+
+
+def test_the_beginning_of_a_digest_names_a_run():
+    runs = record(toy_spec())
+    assert begins(runs[0].digest[:4], runs)
+    assert begins(runs[0].run_id, runs)
+    assert not begins(runs[0].digest[:1], runs)
+    assert not begins("imagenet.fourier", runs)
+
+
+def test_a_sweep_of_ones_own_is_asked_for_as_those_of_the_catalogue_are(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from lab import Ablation, grid\n"
+        "from sweeps.experiments import imagenet\n"
+        "def sweep(scale):\n"
+        "    cases = grid(scale(imagenet.fourier()), {'batch_size': [4, 8]})\n"
+        "    return Ablation('mine', scale.name, cases, seeds=(0, 1))\n"
+    )
+    every = [label for label, _ in asked(str(mine), "laptop")]
+    assert every == [
+        "batch_size=4 seed 0",
+        "batch_size=4 seed 1",
+        "batch_size=8 seed 0",
+        "batch_size=8 seed 1",
+    ]
+    assert [label for label, _ in asked(f"{mine}:batch_size=8", "laptop")] == every[2:]

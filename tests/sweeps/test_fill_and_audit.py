@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 
 from lab import Ablation, Case, Settings, Steps, catalog
+from lab.commands.anew import Without, set_aside, unfit
 from lab.commands.audit import Drawn, again, draw, resting, verdict
 from lab.commands.fill import case_of, lacking, parts
 from lab.errors import UnknownName
 from lab.resources import Resources
+from lab.spec import ExperimentSpec
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.tracker import RunRecord, Scalar, Status
 from lab.train.chain import FILE, TAG, Chain
+from lab.train.checkpoint import Checkpoint, CheckpointStore
 from pipelines.tables.fill import fill
 from pipelines.tables.table import Column, ResultsTable, Row, measure
 from tests.lab.toy import toy_spec
@@ -105,6 +109,45 @@ def test_what_is_complete_is_not_lacking() -> None:
     assert lacking(asked(toys(), "a"), toys(), None, tracker) == []
 
 
+CLEAN = {"commit": "c" * 40, "dirty": "false", "fingerprint": "toy"}
+
+
+def settled(tmp_path: Path, *tags: dict[str, str]) -> tuple[MemoryTracker, Settings, list[ExperimentSpec]]:
+    """A complete run with each of these tags, of as many seeds, with a checkpoint."""
+    settings = Settings("", "", str(tmp_path / "checkpoints"), str(tmp_path / "data"))
+    tracker, specs = MemoryTracker(), [toy_spec(seed=seed) for seed in range(len(tags))]
+    for spec, of in zip(specs, tags, strict=True):
+        run = tracker.begin(spec, name="toys", owner="here:1:0", tags=of)
+        tracker.log(run.run_id, [Scalar("test/top1", 8, 0.5)])
+        tracker.end(run.run_id, Status.COMPLETE)
+        CheckpointStore(settings.storage, spec.digest).save(Checkpoint(8, {"w": torch.ones(1)}, {}))
+    return tracker, settings, specs
+
+
+def test_runs_are_unfit_whose_code_no_commit_holds_or_whose_data_are_gone(tmp_path: Path) -> None:
+    ways = (CLEAN, CLEAN | {"dirty": "true"}, CLEAN | {"commit": "unknown"}, CLEAN | {"fingerprint": "old"})
+    tracker, settings, specs = settled(tmp_path, *ways)
+    reasons = unfit(specs, tracker, settings)
+    assert set(reasons) == {spec.digest for spec in specs[1:]}
+    told = [reasons[spec.digest] for spec in specs[1:]]
+    for why, words in zip(
+        told, ("uncommitted", "no commit that is known", "was made from toy old"), strict=True
+    ):
+        assert words in why
+
+
+def test_what_is_set_aside_is_lacking_and_begins_without_its_old_weights(tmp_path: Path) -> None:
+    tracker, settings, specs = settled(tmp_path, CLEAN, CLEAN | {"dirty": "true"})
+    reasons = unfit(specs, tracker, settings)
+    assert Without(tracker, reasons).find([spec.digest for spec in specs]).keys() == {specs[0].digest}
+    assert len(tracker.runs()) == 2, "to look changes nothing"
+    set_aside(reasons, tracker, settings)
+    assert [run.digest for run in tracker.runs()] == [specs[0].digest]
+    assert [why for _, why in tracker.retired.values()] == [reasons[specs[1].digest]]
+    steps = [CheckpointStore(settings.storage, spec.digest).steps() for spec in specs]
+    assert steps == [[8], []]
+
+
 def test_every_run_that_a_cell_rests_on_can_be_drawn_and_the_seed_decides() -> None:
     tracker = record(toys())
     found = list(resting(fill([table(toys())], tracker), tracker))
@@ -138,6 +181,16 @@ def test_the_verdict_is_to_the_bit_where_chains_agree_and_by_tolerance_where_not
     assert verdict(drawn(0.5), now, (None, chain(0.2)), 0.001)[0] is False
 
 
+def test_a_chain_on_record_that_was_cut_short_is_not_the_same() -> None:
+    whole, cut = Chain("d", "f"), Chain("d", "f")
+    for step in (1, 2):
+        whole.add(step, (0, step), "loss", 0.1)
+    cut.add(1, (0, 1), "loss", 0.1)
+    same, words = verdict(drawn(0.5), drawn(0.5).run, (cut.text({}), whole.text({})), 0.0)
+    assert (same, "its chain on record has 1 links and not 2" in words) == (True, True), words
+    assert "to the last bit" not in words
+
+
 @pytest.mark.slow
 def test_a_run_that_is_trained_again_is_the_same_to_the_last_bit_and_an_altered_one_is_not(
     tmp_path: Path,
@@ -153,9 +206,11 @@ def test_a_run_that_is_trained_again_is_the_same_to_the_last_bit_and_an_altered_
     assert (same, words.startswith("the same to the last bit")) == (True, True), words
     text = tracker.text(run.run_id, FILE)
     assert text is not None
-    forged = Chain.read(text)
-    forged.links = forged.links[:-1]
-    forged.add(8, (1, 1), "validation/top1", 2.0)
+    honest, forged = Chain.read(text), Chain.read(text)
+    forged.links = []
+    for link in honest.links:
+        last = (link.step, link.kind) == (8, "validation/top1")
+        forged.add(link.step, (link.epoch, link.start), link.kind, (2.0).hex() if last else link.value)
     (tmp_path / FILE).write_text(forged.text({}))
     tracker.attach(run.run_id, tmp_path / FILE)
     tracker.tag(run.run_id, {TAG: forged.head})

@@ -17,7 +17,7 @@ from lab.train.loop import Evaluated, Event, Stepped, events
 from lab.train.plan import Plan
 from lab.train.state import Training
 from perceiver import Fusion, Points
-from perceiver.baselines import PointNetPlusPlus
+from perceiver.baselines import LateFusion, PointNetPlusPlus
 from pipelines.tables.paper import quote
 from sweeps.experiments import audioset, imagenet, modelnet40
 
@@ -175,7 +175,10 @@ class OneExample:
         return Batch(inputs, labels, torch.ones(size), torch.arange(size))
 
     def noise(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        inputs = self.spec.model.inputs  # type: ignore[attr-defined]
+        model = self.spec.model
+        if isinstance(model, LateFusion):
+            model = next(stream.model for stream in model.streams if stream.name == name)
+        inputs = model.inputs  # type: ignore[attr-defined]
         if isinstance(inputs, Fusion):
             inputs = next(each.inputs for each in inputs.modalities if each.name == name)
         if getattr(inputs, "pixels", None):

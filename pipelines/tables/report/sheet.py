@@ -11,10 +11,11 @@ from lab.commands.catalogue import words
 from lab.errors import SpecError
 from lab.origin import FINGERPRINT
 from lab.spec import ExperimentSpec
+from lab.tracking.provenance import is_dirty
 from lab.tracking.tracker import RunRecord, Status
 from lab.train.chain import CURVE, MADE
 from pipelines.tables.cell import Measured, Measurement, Missing
-from pipelines.tables.fill import COMMIT, DIRTY, Record
+from pipelines.tables.fill import COMMIT, Record
 from pipelines.tables.plots import Panel
 from pipelines.tables.report.curves import drawn
 from pipelines.tables.table import ResultsTable
@@ -83,8 +84,7 @@ def made_with(runs: Iterable[RunRecord]) -> list[tuple[str, str]]:
 
 def code(run: RunRecord) -> str:
     """The commit of a run, and whether there were changes besides."""
-    changed = run.tags.get(DIRTY, "").lower() in ("1", "true", "yes")
-    return run.tags.get(COMMIT, UNKNOWN)[:12] + (" with uncommitted changes" if changed else "")
+    return run.tags.get(COMMIT, UNKNOWN)[:12] + (" with uncommitted changes" if is_dirty(run.tags) else "")
 
 
 def counted(values: Sequence[str]) -> str:

@@ -133,9 +133,12 @@ def verdict(
     """`the same to the last bit`, `within 0.01`, or where the two part."""
     before, after = chains
     if before is not None and after is not None:
-        parted = parting(Chain.read(before), Chain.read(after))
+        first, second = Chain.read(before), Chain.read(after)
+        parted = parting(first, second)
+        if parted is None and len(first.links) != len(second.links):  # both runs came to their end
+            parted = f"its chain on record has {len(first.links)} links and not {len(second.links)}"
         if parted is None:
-            return True, f"the same to the last bit, in {len(Chain.read(after).links)} links"
+            return True, f"the same to the last bit, in {len(second.links)} links"
     else:
         parted = "there is no chain of it to compare"
     was, now = one.run.metrics, run.metrics

@@ -69,24 +69,22 @@ def tell(found: Sweep, pricing: Pricing, budget: Budget | None, rate: float | No
 
 
 def _asked(name: str, scale: str) -> Sweep:
-    if name in catalog.experiments():
+    """The sweep of that name, the one that fills the table of that name, or the one experiment. Raises
+    UnknownName with the near miss among them all."""
+    experiments, sweeps = catalog.experiments(), catalog.sweeps()
+    if name in experiments or ".py::" in name:
         return alone(name, scale, catalog.experiment(name, scale))
-    return catalog.sweep(sweep_of(name), scale)
+    if name in sweeps or name.endswith(".py"):
+        return catalog.sweep(name, scale)
+    tables = catalog.package("tables").exhibits()
+    if name in tables:
+        return catalog.sweep(str(tables[name].sweep), scale)
+    raise UnknownName.among("sweep, table or experiment", name, {*sweeps, *tables, *experiments})
 
 
 def alone(name: str, scale: str, spec: ExperimentSpec) -> Ablation:
     """One experiment as a sweep of one run."""
     return Ablation(name, scale, (Case(name, spec),), seeds=(spec.seed,))
-
-
-def sweep_of(name: str) -> str:
-    """The sweep of that name, or the one that fills the table of that name."""
-    if name in catalog.sweeps() or name.endswith(".py"):
-        return name
-    tables = catalog.package("tables").exhibits()
-    if name in tables:
-        return str(tables[name].sweep)
-    raise UnknownName.among("sweep or table", name, {*catalog.sweeps(), *tables})
 
 
 def planned(sweep: Sweep, pricing: Pricing) -> Iterator[Item]:
@@ -132,7 +130,7 @@ def within(items: Sequence[Item], budget: Budget, resources: Resources) -> Itera
         if item.each.seconds is not None:
             runs = min(item.todo, int(left / (item.each.seconds.high * each)))
             fitting, left = fitting + runs, left - runs * item.each.seconds.high * each
-    unknown = f"; {unpriced} without a price are not begun (--probe)" if unpriced else ""
+    unknown = f"; {unpriced} without a price are not begun (`lab plan --probe`)" if unpriced else ""
     yield f"  budget {budget.words}: {fitting} of {todo} runs fit even if each takes the longest{unknown}"
 
 
@@ -167,7 +165,8 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
         yield f"  peak memory of a worker: {likely} ({low} to {high}), of the largest case"
     known = [item.each.seconds.times(item.todo) for item in left if item.each.seconds is not None]
     if len(known) < len(left):
-        yield f"  time unknown for {len(left) - len(known)} cases: add --probe, or run one seed of each"
+        unknown = f"{len(left) - len(known)} cases"
+        yield f"  time unknown for {unknown}: `lab plan --probe` measures it, or run one seed of each"
     if not known:
         return
     total = reduce(Range.__add__, known)

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from lab import catalog, codec
 from lab.commands.catalogue import words
+from lab.commands.compare import one
+from lab.commands.fill import located
 from lab.errors import DataError, SpecError, UnknownName
 from lab.origin import FINGERPRINT, require_same_data
 from lab.settings import Settings
@@ -17,10 +19,13 @@ from lab.tracking.tracker import RunRecord, Status, Tracker
 
 NEAREST = 3
 """runs that are told of where none is the one asked for"""
+SHORTEST = 4
+"""letters that may be the beginning of a digest"""
 
 
 def why(arguments: argparse.Namespace) -> None:
-    """Explain a run (by its digest or id), an experiment, a case of a sweep (`table6:label`) or a search."""
+    """Explain a run (by its digest or id, or the beginning of it), an experiment, an ablation, a case of it
+    (`table6:label`, `./mine.py:label`), a cell of a table (`table6 / row / column`) or a search."""
     from lab.tracking.mlflow import MlflowTracker
 
     settings = Settings.load()
@@ -31,9 +36,8 @@ def why(arguments: argparse.Namespace) -> None:
             print(*explained_search(sweep, tracker), sep="\n")
             return
     runs = tracker.runs()
-    of_run = [run for run in runs if arguments.name in {run.digest, run.run_id}]
-    if of_run:
-        lines = explained_run(of_run[0], arguments.scale)
+    if begins(arguments.name, runs):
+        lines = explained_run(one(arguments.name, runs), arguments.scale)
     else:
         lines = (
             line
@@ -42,6 +46,13 @@ def why(arguments: argparse.Namespace) -> None:
         )
     for line in lines:
         print(line)
+
+
+def begins(name: str, runs: Sequence[RunRecord]) -> bool:
+    """Whether that is the digest or id of a run, or long enough to be the beginning of one."""
+    return len(name) >= SHORTEST and any(
+        run.digest.startswith(name) or run.run_id.startswith(name) for run in runs
+    )
 
 
 def explained_search(search: Search, tracker: Tracker) -> Iterator[str]:
@@ -60,14 +71,21 @@ def explained_search(search: Search, tracker: Tracker) -> Iterator[str]:
 
 
 def asked(name: str, scale: str) -> list[tuple[str, ExperimentSpec]]:
-    """What a name stands for: an experiment, or the seeds of one case. Raises UnknownName."""
+    """What a name stands for: an experiment, or the seeds of one case, or of all. Raises UnknownName."""
     sweep_name, colon, label = name.partition(":")
-    if colon and sweep_name in catalog.sweeps():
+    of_sweep = sweep_name in catalog.sweeps() or sweep_name.endswith(".py")
+    if of_sweep and not label.startswith(":"):  # ./mine.py::narrow is an experiment
         sweep = catalog.sweep(sweep_name, scale)
         if not isinstance(sweep, Ablation):
             raise SpecError(f"{sweep_name} is a search: give the digest of one of its runs.")
-        case = sweep.case(label)
-        return [(f"{label} seed {seed}", case.with_seed(seed)) for seed in sweep.seeds]
+        chosen = (sweep.case(label),) if colon else sweep.cases
+        return [
+            (f"{case.label} seed {seed}", case.with_seed(seed)) for case in chosen for seed in sweep.seeds
+        ]
+    if "/" in name and ".py" not in name:
+        _, ablation, wanted = located(name, scale)
+        labels = [case.label for case in ablation.cases if wanted in (None, case.label)]
+        return [each for label in labels for each in asked(f"{ablation.name}:{label}", scale)]
     if name in catalog.experiments() or ".py" in name:
         return [(name, catalog.experiment(name, scale))]
     cases = {f"{n}:LABEL" for n in catalog.sweeps()}

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import optuna
@@ -70,7 +72,7 @@ def suggest(search: Search, number: int, trials: Sequence[Trial], warm: Sequence
                 f"{search.name}: its space is not that of the {known} recorded trials ({fault}): "
                 "give the search another name."
             ) from None
-    noted = study.trials[-1].system_attrs
+    noted = study.get_trials(deepcopy=False)[-1].system_attrs
     trial = Trial(
         number=number,
         params=dict(live.params),
@@ -116,18 +118,31 @@ def seed_of(search: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{search}/{number}".encode()).digest()[:4], "big")
 
 
+class _Settled(FrozenTrial):  # type: ignore[misc]
+    """A trial in which nothing changes any more: Optuna, which copies what it is given, shares its parts."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Settled:
+        return copy(self)
+
+
 def frozen(trial: Trial) -> FrozenTrial:
     """A trial as Optuna knows it."""
-    return optuna.trial.create_trial(
+    made = optuna.trial.create_trial(
         state=STATES[trial.outcome],
         values=[trial.value, *trial.costs] if trial.outcome == "complete" else None,
         params=dict(trial.params),
-        distributions={
-            n: optuna.distributions.json_to_distribution(text) for n, text in trial.ranges.items()
-        },
+        distributions={n: _range(text) for n, text in trial.ranges.items()},
         intermediate_values=dict(trial.intermediate),
         system_attrs=dict(trial.system),
     )
+    settled = _Settled.__new__(_Settled)
+    settled.__dict__.update(vars(made))
+    return settled
+
+
+@lru_cache
+def _range(text: str) -> optuna.distributions.BaseDistribution:
+    return optuna.distributions.json_to_distribution(text)
 
 
 def distribution(axis: Axis) -> optuna.distributions.BaseDistribution:

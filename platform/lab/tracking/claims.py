@@ -17,6 +17,7 @@ from lab.tracking import layout
 from lab.tracking.found import Found
 from lab.tracking.found import found as found_in
 from lab.tracking.lease import taken
+from lab.tracking.leases import Leases
 from lab.tracking.once import standing
 from lab.tracking.tracker import Status
 
@@ -46,12 +47,14 @@ class Claims:
         self,
         client: Any,
         experiment_id: str,
+        leases: Leases,
         pages: Callable[[Sequence[str]], Iterable[Any]],
         write: Callable[..., None],
+        *,
         known: Callable[[str, str], set[str] | None] = lambda key, value: None,
     ) -> None:
         """known(key, value): the runs with that tag where a look costs little, None where it would not."""
-        self._client, self._experiment_id = client, experiment_id
+        self._client, self._experiment_id, self._leases = client, experiment_id, leases
         self._pages, self._write, self._known = pages, write, known
         self._unanswered: set[str] = set()
         """what this process asked for and got no answer about"""
@@ -89,7 +92,10 @@ class Claims:
         if self._known(key, value) == set():
             return None
         runs = [run for run in self._pages([clause(key, value)]) if not layout.is_void(run.data.params)]
-        return min(map(found_in, runs), key=lambda found: standing(found.record), default=None)
+        if not runs:
+            return None
+        beats = self._leases.beats()
+        return min((found_in(run, beats) for run in runs), key=lambda found: standing(found.record))
 
     def clear(self, run: Any) -> bool:
         """Delete a run that its dead maker did not live to claim, or to delete itself; nothing was ever
@@ -147,6 +153,8 @@ class Claims:
     def _take(self, known: Found, wanted: Wanted) -> Found | None:
         """An unfinished or grown run for one more attempt, or None where another process was first."""
         attempt = known.attempts + 1
+        if layout.under_way(known.record, known.claimed):
+            self._leases.mark({known.lease.owner} - {wanted.owner})
         if self._claim(known.record.run_id, attempt, wanted) is None:
             return None
         return self._enter(known, attempt, wanted)

@@ -13,7 +13,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from lab.errors import RecordError
@@ -32,19 +33,51 @@ Statement = Callable[[str, Mapping[str, Any]], Iterable[Sequence[Any]]]
 """SQL with :names, and their values -> rows"""
 
 
+class Digests:
+    """Which runs have which digest, as far as it was read: MLflow has no index by a tag's value, and to read
+    everybody's for each run of a sweep of 10,000 would take more than all else. SQLite numbers the rows of a
+    table as they come, so that those after the last one known are the new ones."""
+
+    def __init__(self) -> None:
+        self._runs: defaultdict[str, list[str]] = defaultdict(list)
+        self._last = (0, "")
+        self._lock = Lock()
+
+    def pairs(self, ask: Statement, wanted: Collection[str]) -> list[tuple[str, str]]:
+        """(run, digest) of every run with one of these digests."""
+        with self._lock:
+            self._read_on(ask)
+            return [(run, digest) for digest in wanted for run in self._runs.get(digest, ())]
+
+    def _read_on(self, ask: Statement) -> None:
+        at, run = self._last
+        known = {"at": at, "run": run, "key": layout.DIGEST}
+        if not ask("SELECT 1 FROM tags WHERE rowid = :at AND run_uuid = :run AND key = :key", known):
+            at = 0  # nothing is known, or rows were removed or numbered anew
+            self._runs.clear()
+        # The sign before the column keeps SQLite from reading everybody's by the index of keys.
+        sql = "SELECT rowid, run_uuid, value FROM tags WHERE rowid > :at AND +key = :key ORDER BY rowid"
+        for row, run, digest in ask(sql, known | {"at": at}):
+            self._runs[digest].append(run)
+            self._last = row, run
+
+
 @dataclass(frozen=True)
 class Database:
     """The active runs of one MLflow experiment. Any number of threads may ask."""
 
     uri: str
     experiment_id: str
+    digests: Digests = field(default_factory=Digests, compare=False, repr=False)
 
     def find(self, digests: Collection[str]) -> list[RunRecord]:
         """Every run of these digests. Raises RecordError."""
         wanted = set(digests)
         with self._asking() as ask:
             sql = f"SELECT run_uuid, value FROM tags WHERE key = '{layout.DIGEST}'"  # noqa: S608 a constant
-            if len(wanted) <= FEW:
+            if self.uri.startswith("sqlite"):
+                pairs: Sequence[Sequence[Any]] = self.digests.pairs(ask, wanted)
+            elif len(wanted) <= FEW:
                 pairs = [
                     pair for one in wanted for pair in ask(f"{sql} AND value = :digest", {"digest": one})
                 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lab.tracking import layout
@@ -25,11 +26,11 @@ class Found(NamedTuple):
         return layout.worked(self.record.attempts, max(0.0, end - (self.record.since or end)))
 
 
-def found(run: Any) -> Found:
-    """run: an `mlflow.entities.Run`."""
+def found(run: Any, beats: Mapping[str, float] = layout.NO_BEATS) -> Found:
+    """run: an `mlflow.entities.Run` · beats: owner -> its last sign of life."""
     info, data = run.info, run.data
     times = (info.start_time, info.end_time)
     held = {"tags": data.tags, "params": data.params, "metrics": data.metrics}
     record = layout.record_of(info.run_id, word=info.status, milliseconds=times, **held)
     attempts, claimed = layout.attempts(data.params), layout.claimed_at(data.params)
-    return Found(record, layout.lease_of(data.tags, data.params), attempts, claimed)
+    return Found(record, layout.lease_of(data.tags, data.params, beats), attempts, claimed)

@@ -7,10 +7,12 @@ Tags can be overwritten, parameters never: so an attempt at a run is *claimed* b
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from lab import codec
@@ -24,8 +26,11 @@ DIGEST, STATUS, OWNER, BEAT, ATTEMPTS, NAME, SEED, SPEC, GROUP = (
     OWN + name for name in ("digest", "status", "owner", "beat", "attempts", "name", "seed", "spec", "group")
 )
 PARENT = "mlflow.parentRunId"
+RETIRED = OWN + "retired"
+"""why a run was set aside that is in MLflow's bin"""
 VOID = "void"
 """what is written in the first claim of a run that must not be: another one of its digest was first"""
+NO_BEATS: Mapping[str, float] = MappingProxyType({})
 TEXT = 4000
 """characters per tag or parameter that every backend takes"""
 _INTERNAL = re.compile(r"lab\.(digest|status|owner|beat|attempts|name|seed|group|spec(\.\d+)?|seconds\.\d+)$")
@@ -94,6 +99,23 @@ def claimed(owner: str, now: float) -> str:
     return f"{owner}@{now:.3f}"
 
 
+def lease(owner: str) -> str:
+    """The tag that says when an owner was last alive. The name is a hash, since not every character of an
+    owner may be in one."""
+    return f"{OWN}lease.{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
+
+
+def loss(owner: str) -> str:
+    """The tag that says that runs were taken from an owner."""
+    return lease(owner).replace("lease", "loss", 1)
+
+
+def beats(tags: Mapping[str, str]) -> dict[str, float]:
+    """Owner -> its last sign of life, from the tags of leases."""
+    written = [value.rpartition("@") for name, value in tags.items() if name.startswith(OWN + "lease.")]
+    return {owner: float(when) for owner, _, when in written}
+
+
 def attempts(params: Mapping[str, str]) -> int:
     """How often the run was begun."""
     return sum(name.startswith(OWN + "attempt.") for name in params)
@@ -114,18 +136,28 @@ def is_void(params: Mapping[str, str]) -> bool:
     return params.get(claim(1)) == VOID
 
 
-def lease_of(tags: Mapping[str, str], params: Mapping[str, str]) -> Lease:
+def lease_of(
+    tags: Mapping[str, str], params: Mapping[str, str], beats: Mapping[str, float] = NO_BEATS
+) -> Lease:
     """Who made the last attempt. The claim counts as the first sign of life, so that there is no moment
-    between claiming and the first beat in which the run looks abandoned."""
+    between claiming and the first beat in which the run looks abandoned. Earlier versions renewed every run's
+    own tag, and may still do so elsewhere.
+
+    beats: owner -> its last sign of life."""
     owner = params.get(claim(attempts(params)), "").rpartition("@")[0]
     beat = float(tags.get(BEAT, 0)) if tags.get(OWNER) == owner or not owner else 0.0
-    return Lease(owner or tags.get(OWNER, ""), max(beat, claimed_at(params)))
+    owner = owner or tags.get(OWNER, "")
+    return Lease(owner, max(beat, beats.get(owner, 0.0), claimed_at(params)))
+
+
+def under_way(record: RunRecord, claimed: float) -> bool:
+    """Whether somebody works on the run, or is about to, having claimed it since it ended; or died at it."""
+    return record.status is Status.RUNNING or (record.ended is not None and claimed > record.ended)
 
 
 def held(record: RunRecord, lease: Lease, claimed: float) -> bool:
-    """True while somebody alive works on the run, or has claimed it since it ended and is about to."""
-    about_to = record.ended is not None and claimed > record.ended
-    return (record.status is Status.RUNNING or about_to) and not expired(lease)
+    """True while somebody alive works on the run or is about to."""
+    return under_way(record, claimed) and not expired(lease)
 
 
 def record_of(

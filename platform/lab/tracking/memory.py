@@ -22,12 +22,17 @@ class MemoryTracker:
 
     def __init__(self) -> None:
         self._records: dict[str, RunRecord] = {}
-        self._leases: dict[str, Lease] = {}
+        self._claims: dict[str, Lease] = {}
+        """run -> who has it under way, and since when"""
+        self._beats: dict[str, float] = {}
+        """owner -> its last sign of life"""
         self._holders: dict[str, str] = {}
         """who took a run last, whether or not it still has the lease"""
         self._seen: dict[str, Seen] = {}
         self._history: dict[str, list[Scalar]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
+        self.retired: dict[str, tuple[RunRecord, str]] = {}
+        """what was set aside, and why"""
         self._lock = threading.RLock()
 
     def begin(
@@ -65,9 +70,8 @@ class MemoryTracker:
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
         with self._lock:
             asked = set(run_ids)
-            mine = {run_id for run_id in asked if getattr(self._leases.get(run_id), "owner", None) == owner}
-            for run_id in mine:
-                self._leases[run_id] = Lease(owner, time.time())
+            self._beats[owner] = time.time()
+            mine = {run_id for run_id, claim in self._claims.items() if claim.owner == owner}
             return asked - mine
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
@@ -76,6 +80,9 @@ class MemoryTracker:
             self._history[run_id] += new
             latest = {s.name: s for s in sorted(self._history[run_id], key=lambda s: s.step)}
             self._change(run_id, metrics={name: scalar.value for name, scalar in latest.items()})
+
+    def forget(self, run_id: str) -> None:
+        """All of it is here."""
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         with self._lock:
@@ -99,7 +106,18 @@ class MemoryTracker:
             self._change(
                 run_id, status=status, tags=tags, ended=time.time(), worked=self._worked(run_id), since=None
             )
-            self._leases.pop(run_id, None)
+            self._claims.pop(run_id, None)
+
+    def require_free(self, run_id: str) -> None:
+        lease = self._lease(run_id)
+        if lease is not None and not expired(lease):
+            raise RunTaken(taken(self._records[run_id].name, lease.owner))
+
+    def retire(self, run_id: str, reason: str) -> None:
+        with self._lock:
+            self.require_free(run_id)
+            self._claims.pop(run_id, None)
+            self.retired[run_id] = (self._records.pop(run_id), reason)
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         with self._lock:
@@ -143,7 +161,7 @@ class MemoryTracker:
 
     def reconcile(self) -> list[RunRecord]:
         with self._lock:
-            dead = [run_id for run_id, lease in self._leases.items() if expired(lease)]
+            dead = [run_id for run_id in self._claims if (lease := self._lease(run_id)) and expired(lease)]
             for run_id in dead:
                 self.end(run_id, Status.STOPPED, reason="its process is gone")
             return [self._records[run_id] for run_id in dead]
@@ -171,10 +189,14 @@ class MemoryTracker:
 
     def _take(self, run_id: str, owner: str) -> None:
         self._holders[run_id] = owner
-        self._leases[run_id] = Lease(owner, time.time())
+        self._claims[run_id] = Lease(owner, time.time())
+
+    def _lease(self, run_id: str) -> Lease | None:
+        claim = self._claims.get(run_id)
+        return claim and Lease(claim.owner, max(claim.beat, self._beats.get(claim.owner, 0.0)))
 
     def _continue(self, known: RunRecord) -> RunRecord:
-        lease = self._leases.get(known.run_id)
+        lease = self._lease(known.run_id)
         if lease is not None and not expired(lease):
             raise RunTaken(taken(known.name, lease.owner))
         return self._change(
@@ -188,7 +210,7 @@ class MemoryTracker:
 
     def _worked(self, run_id: str) -> float:
         """What all attempts took: the one under way to its last sign of life where its owner is dead."""
-        record, lease = self._records[run_id], self._leases.get(run_id)
+        record, lease = self._records[run_id], self._lease(run_id)
         end = lease.beat if lease is not None and expired(lease) else time.time()
         return record.worked + (max(0.0, end - record.since) if record.since is not None else 0.0)
 

@@ -23,7 +23,8 @@ from lab.spec import ExperimentSpec
 from lab.tracking import address, database, embedded, layout
 from lab.tracking.claims import NOTHING, Claims, Wanted, clause
 from lab.tracking.found import Found, found
-from lab.tracking.lease import expired, lost
+from lab.tracking.lease import expired, lost, taken
+from lab.tracking.leases import Leases
 from lab.tracking.once import LAPSED, Seen, by_digest, may_end
 from lab.tracking.tracker import LEASE_SECONDS, RunRecord, Scalar, Status
 
@@ -70,7 +71,10 @@ class MlflowTracker:
             served = self.uri.startswith("http")  # a server keeps files where it was told to
             self._experiment_id = self._open_experiment(None if served else settings.artifacts)
         self._database = database.behind(self.uri, self._experiment_id)
-        self._claims = Claims(self._client, self._experiment_id, self._pages, self._write, self._known)
+        self._leases = Leases(self._client, self._experiment_id)
+        self._claims = Claims(
+            self._client, self._experiment_id, self._leases, self._pages, self._write, known=self._known
+        )
         self._seen: dict[str, Seen] = {}
         self._moment = 0
         self._doubtful: dict[str, dict[Scalar, int]] = {}
@@ -108,12 +112,13 @@ class MlflowTracker:
         return found.record if found else None
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
-        now = f"{time.time():.3f}"
-        running = self._search(clause(layout.OWNER, owner), "attributes.status = 'RUNNING'")
-        mine = {found.record.run_id for found in running if found.lease.owner == owner}
-        for run_id in mine & (asked := set(run_ids)):
-            self._client.set_tag(run_id, layout.BEAT, now)
-        return asked - mine
+        asked = set(run_ids)
+
+        def lost() -> set[str]:
+            running = self._search(clause(layout.OWNER, owner), "attributes.status = 'RUNNING'")
+            return asked - {found.record.run_id for found in running if found.lease.owner == owner}
+
+        return self._leases.renew(owner, lost)
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         with self._lock:
@@ -127,6 +132,11 @@ class MlflowTracker:
                 self._seen.pop(run_id, None)  # how much of it arrived is for the record to say
                 raise
             del self._doubtful[run_id]
+
+    def forget(self, run_id: str) -> None:
+        with self._lock:
+            self._seen.pop(run_id, None)
+            self._doubtful.pop(run_id, None)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._tag(run_id, layout.written(tags))
@@ -149,13 +159,28 @@ class MlflowTracker:
                 return None
 
     def end(self, run_id: str, status: Status, *, owner: str | None = None, reason: str = "") -> None:
-        found = self._read(run_id)
-        if owner is not None and time.time() - found.lease.beat > LEASE_SECONDS / 2:
-            self.beat([run_id], owner)  # so that nobody takes it between the look and the end
-            found = self._read(run_id)
-        if owner is not None and not may_end(found.record, status, found.lease.owner, owner):
-            raise RunTaken(lost(found.record.name))
+        if owner is None:
+            found = self._read(run_id, self._leases.beats())
+            self._leases.mark({found.lease.owner})
+        else:
+            found = self._read(run_id, {owner: self._leases.renewed(owner)})
+            if time.time() - found.lease.beat > LEASE_SECONDS / 2:
+                self.beat([run_id], owner)  # so that nobody takes it between the look and the end
+                found = self._read(run_id, {owner: self._leases.renewed(owner)})
+            if not may_end(found.record, status, found.lease.owner, owner):
+                raise RunTaken(lost(found.record.name))
         self._close(found, status, reason)
+
+    def require_free(self, run_id: str) -> None:
+        found = self._read(run_id, self._leases.beats())
+        if layout.held(found.record, found.lease, found.claimed):
+            raise RunTaken(taken(found.record.name, found.lease.owner))
+
+    def retire(self, run_id: str, reason: str) -> None:
+        self.require_free(run_id)
+        self._tag(run_id, {layout.RETIRED: reason[: 2 * layout.TEXT]})
+        self._client.delete_run(run_id)
+        self.forget(run_id)
 
     def _close(self, found: Found, status: Status, reason: str) -> None:
         # The tags first: it is the tracker's own status that makes a run complete, in one write.
@@ -214,11 +239,15 @@ class MlflowTracker:
             for clause in (f"{status} = '{Status.RUNNING}'", f"{status} != '{Status.RUNNING}'")
             for run in self._pages(["attributes.status = 'RUNNING'", clause])
         ]
-        gone = [run for run in running if expired(found(run).lease)]
-        dead = [self._read(run.info.run_id) for run in gone if not self._claims.clear(run)]
+        beats = self._leases.beats()
+        gone = [run for run in running if expired(found(run, beats).lease)]
+        self._leases.mark({found(run).lease.owner for run in gone})
+        beats = self._leases.beats()
+        dead = [self._read(run.info.run_id, beats) for run in gone if not self._claims.clear(run)]
         dead = [run for run in dead if expired(run.lease)]  # somebody may have begun it again meanwhile
         for run in dead:
             self._close(run, Status.STOPPED, "its process is gone")
+        self._leases.forget()
         return [self._read(run.record.run_id).record for run in dead]
 
     def summary(self) -> Mapping[str, Any]:
@@ -256,8 +285,8 @@ class MlflowTracker:
             )
         return self._seen[run_id]
 
-    def _read(self, run_id: str) -> Found:
-        return found(self._client.get_run(run_id))
+    def _read(self, run_id: str, beats: Mapping[str, float] = layout.NO_BEATS) -> Found:
+        return found(self._client.get_run(run_id), beats)
 
     def _search(self, *clauses: str) -> list[Found]:
         return [found(run) for run in self._pages(clauses) if not layout.is_void(run.data.params)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,23 @@ UNKNOWN = "unknown"
 CODE = Path(__file__).parents[1]
 """the package `lab`, whose repository is the one that counts, wherever a command is given"""
 _REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+
+
+def is_dirty(tags: Mapping[str, str]) -> bool:
+    """Whether a run was made with changes that no commit holds."""
+    return tags.get("dirty", "").lower() in {"1", "true", "yes"}
+
+
+def is_nobodys(tags: Mapping[str, str]) -> bool:
+    """Whether it is not known what code a run was made with."""
+    return UNKNOWN in {tags.get("commit") or UNKNOWN, tags.get("dirty", "")}
+
+
+def distrusted(tags: Mapping[str, str]) -> str:
+    """Why a run with these tags can be no result; "" where nothing is wrong with its code."""
+    if is_dirty(tags):
+        return "it was made with uncommitted changes in the code"
+    return "its code is in no commit that is known" if is_nobodys(tags) else ""
 
 
 @cache

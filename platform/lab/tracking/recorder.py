@@ -1,4 +1,4 @@
-"""The one who writes down, for a whole command, what its workers measure, and who keeps its leases alive.
+"""The one who writes down, for a whole command, what its workers measure, and who keeps its lease alive.
 
 A plain class, so that it can be an actor of a cluster (`cluster.recorder`) or live in the process that
 trains.
@@ -68,8 +68,8 @@ class Recorder:
         self._thread.start()
 
     def hold(self, run_id: str) -> None:
-        """Take over the beat of a run's lease, and what is measured in it; what an earlier attempt has left
-        in the spool is delivered first."""
+        """Take over what is measured in a run; what an earlier attempt has left in the spool is delivered
+        first."""
         with self._writing_lock:
             self._held.add(run_id)
             self._lost.discard(run_id)
@@ -84,6 +84,8 @@ class Recorder:
         with self._writing_lock:
             self._held.discard(run_id)
             self._latest.pop(run_id, None)
+            if self._connected is not None:
+                self._connected.forget(run_id)
             self._require_ours(run_id)
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:

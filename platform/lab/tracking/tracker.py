@@ -37,8 +37,8 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on a run. Expired when its owner is dead, or cannot be looked at and has been silent for
-    longer than `LEASE_SECONDS`."""
+    """Who works on a run; an owner has one lease for all that it has claimed. Expired when its owner is dead,
+    or cannot be looked at and has been silent for longer than `LEASE_SECONDS`."""
 
     owner: str
     """`place:pid:started`, started being the process's start time, since pids come again; see `lease.here`"""
@@ -112,11 +112,14 @@ class Tracker(Protocol):
         """
 
     def beat(self, run_ids: Iterable[str], owner: str) -> set[str]:
-        """Renew the leases that `owner` holds, and say which of `run_ids` it no longer does: those are not
-        its to write any more."""
+        """Renew the one lease of `owner`, under which it holds all its runs, and say which of `run_ids` it no
+        longer does: those are not its to write any more."""
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         """Add values. A (metric, step) that is already there is left as it is."""
+
+    def forget(self, run_id: str) -> None:
+        """Nothing more is to be logged in a run: what is remembered of it only for that may go."""
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None: ...
 
@@ -133,6 +136,13 @@ class Tracker(Protocol):
         owner: who closes it, None for whoever holds it. Raises RunTaken where another process has taken the
         run since, or has closed it otherwise; to close it again in the same way changes nothing.
         """
+
+    def require_free(self, run_id: str) -> None:
+        """Raise RunTaken while somebody alive works on a run."""
+
+    def retire(self, run_id: str, reason: str) -> None:
+        """Set a run aside: from now on its digest has none and may be begun anew. What was recorded stays in
+        the tracker's bin, with the reason. Raises RunTaken while somebody alive works on it."""
 
     def group(self, name: str, *, kind: str, scale: str, owner: str) -> RunRecord:
         """Take the one parent run of a sweep, created when new, under a lease until `end`; it has no digest.

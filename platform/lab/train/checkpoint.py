@@ -133,6 +133,16 @@ class CheckpointStore:
         self._sound = step
         return Checkpoint(step, load(contents[MODEL]), load(contents[OPTIMIZER]), state["notes"])
 
+    def discard(self) -> None:
+        """Delete every checkpoint of the run. Raises CheckpointError."""
+        for step in self.steps():
+            try:
+                self._place.delete(_name(step))
+            except OSError as fault:
+                raise CheckpointError(
+                    f"cannot delete the checkpoint of step {step} under {self.address}: {_cause(fault)}."
+                ) from None
+
     def _files(self, checkpoint: Checkpoint) -> dict[str, list[Piece]]:
         files = {MODEL: pieces(checkpoint.model), OPTIMIZER: pieces(checkpoint.optimizer)}
         state = {

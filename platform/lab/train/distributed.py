@@ -41,11 +41,12 @@ from lab.spec import ExperimentSpec
 from lab.storage import within
 from lab.tracking.sink import Sink
 from lab.train.group import Group
-from lab.train.loop import Event, Heard, Lost, Stepped
+from lab.train.loop import Event, Heard, Lost, Saved, Stepped
 from lab.train.memory import ADVICE
 from lab.train.run import train
 
 RESTARTS = 3
+"""of a group without a step saved in between; saved or not, of one that Ray ends to keep its node alive"""
 POLL_SECONDS = 0.25
 PREEMPTION_POLL_SECONDS = 1.0
 """between two looks at which nodes are to be taken away"""
@@ -84,10 +85,13 @@ class Relay:
         self.events: list[Heard] = []
         self.stopping = self.arrived = False
         self.error: LabError | None = None
+        self.losses = self.memory_losses = 0
 
     def tell(self, event: Heard) -> bool:
         """Take an event from the leading worker; whether it should stop."""
         self.events.append(event)
+        if isinstance(event, Saved):
+            self.losses = 0
         return self.stopping
 
     def hear(self) -> list[Heard]:
@@ -95,11 +99,16 @@ class Relay:
         heard, self.events = self.events, []
         return heard
 
-    def lose(self, cause: str) -> None:
-        """Take what befell the workers, unless a refusal has said it."""
+    def lose(self, cause: str) -> LabError | None:
+        """Take what befell the workers; why they are not to be started again, if so."""
         self.arrived = False
         if self.error is None:
             self.events.append(Lost(cause))
+            self.losses += 1
+            self.memory_losses += MEMORY_KILL in cause
+            if max(self.losses, self.memory_losses) > RESTARTS:
+                self.error = verdict(cause)
+        return self.error
 
     def stop(self) -> bool:
         """Ask the workers to stop; whether there are any yet."""
@@ -137,9 +146,9 @@ def launch(
     callbacks: for Ray Train (Tune's `TuneReportCallback`); with any, each evaluation is reported
     to them.
 
-    Raises what `train` raises, whichever worker it was raised in; OutOfMemory if Ray ended its workers each
-    time to keep their node alive; and RunError if the group failed more than three times for other
-    reasons.
+    Raises what `train` raises, whichever worker it was raised in; OutOfMemory if Ray ended its workers more
+    than three times to keep their node alive; and RunError if the group failed more than three times in a row
+    without a step saved in between.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     relay = ray.remote(Relay).options(num_cpus=0, scheduling_strategy=here).remote()
@@ -198,7 +207,7 @@ def _trainer(
         run_config=ray.train.RunConfig(
             name=assignment.spec.digest,
             storage_path=within(assignment.storage, "ray"),
-            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            failure_config=ray.train.FailureConfig(max_failures=-1),  # `Losses` ends what is hopeless
             callbacks=[Losses(assignment.relay), *callbacks],
         ),
     )
@@ -216,13 +225,16 @@ def _tell_controller(patience: float, elastic: bool) -> None:
 
 
 class Losses(ray.train.UserCallback):  # type: ignore[misc]
-    """Tells the driver why a group has to be started again. Lives in Ray's controller."""
+    """Tells the driver why a group has to be started again, and ends the run where that has no hope. Lives in
+    Ray's controller, which gives up if this raises."""
 
     def __init__(self, relay: Any) -> None:
         self.relay = relay
 
     def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:
-        self.relay.lose.remote(cause(worker_exceptions))
+        given_up = ray.get(self.relay.lose.remote(cause(worker_exceptions)))
+        if given_up is not None:
+            raise given_up
 
 
 def cause(failures: Mapping[int, Exception]) -> str:
@@ -257,8 +269,10 @@ class _Fit(threading.Thread):
             self.fault = fault
 
     def outcome(self) -> dict[str, float]:
+        if isinstance(given_up := getattr(self.fault, "controller_failure", None), LabError):
+            raise given_up
         if isinstance(self.fault, ray.train.TrainingFailedError):
-            raise verdict(self.fault) from self.fault
+            raise RunError(f"Ray Train ended: {str(self.fault).strip().splitlines()[-1]}.") from self.fault
         if self.fault is not None:
             raise self.fault
         if isinstance(self.result, LabError):
@@ -266,12 +280,16 @@ class _Fit(threading.Thread):
         return dict(self.result)
 
 
-def verdict(fault: ray.train.TrainingFailedError) -> RunError:
-    """What a run is told that Ray Train has given up."""
-    failures = getattr(fault, "worker_failures", {})
-    reason = cause(failures) if failures else str(fault).strip().splitlines()[-1]
-    told = f"the worker group failed {RESTARTS + 1} times, the last time because {reason}"
-    return OutOfMemory(f"{told}; {ADVICE}.") if MEMORY_KILL in reason else RunError(f"{told}.")
+def verdict(reason: str) -> RunError:
+    """What a run is told whose workers are not started again."""
+    if MEMORY_KILL in reason:
+        return OutOfMemory(
+            f"the workers were lost {RESTARTS + 1} times, the last time because {reason}; {ADVICE}."
+        )
+    return RunError(
+        f"the workers were lost {RESTARTS + 1} times without a step saved in between, the last time because "
+        f"{reason}."
+    )
 
 
 def work(config: dict[str, Any]) -> dict[str, float] | LabError:

@@ -120,14 +120,6 @@ class Group:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
 
-    def asking_each(self, *flags: bool) -> Callable[[], tuple[bool, ...]]:
-        """Begin to ask, and go on; what is returned waits for the answers: of each question whether anybody
-        says yes. One collective for all."""
-        if self.world == 1:
-            return lambda: flags
-        said = self.totalling(torch.tensor([float(flag) for flag in flags], device=self.device))
-        return lambda: tuple(count > 0 for count in said().tolist())
-
     def least(self, number: int) -> int:
         """The smallest of everybody's numbers."""
         if self.world == 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 
 import torch
+from torch import Tensor
 
 from lab.errors import CheckpointError, DataChanged, Interrupted
 from lab.origin import FINGERPRINT
@@ -60,8 +61,6 @@ class Keeper:
     safe: int | None = None
     """the last step that is known to be written"""
     _host: HostCopies = field(default_factory=HostCopies)
-    _before: Callable[[], tuple[bool, ...]] | None = None
-    """what several workers asked one another when this was last due: the answers have come beside a step"""
 
     def __post_init__(self) -> None:
         self.writer = Writer(self.store, self.sink)
@@ -87,16 +86,28 @@ class Keeper:
         self.safe = step
         return True
 
-    def __call__(self, step: int) -> int | None:
+    def asks(self, step: int) -> tuple[bool, ...]:
+        """What several workers ask one another during a step: whether to stop after it, whether to look if a
+        machine is about to go, whether a checkpoint of all of them is due; nothing where one is alone, or
+        where reading the answers would stall the device."""
+        if self.group.world == 1 or not self._looks(step):
+            return ()
+        return self.should_stop(), self.group.leads and self._time_to_look(), self.group.leads and self._due()
+
+    def __call__(self, step: int, said: Tensor) -> int | None:
+        """said: how many workers said yes to each of what was asked during this step."""
         total = self.journal.plan.total_steps
-        if step < total and self._asked_to_stop(step):
+        stop, look, all_due = self._answers(step, said)
+        if look:
+            self._look_around()
+        if step < total and stop:
             self.finish()
             raise Interrupted(f"stopped after step {step} of {total}; the same command continues from there.")
         if step == total:
             return self.finish()
         asked_for = self.every == 0 or (self.store.milestone and step % self.store.milestone == 0)
         safe = self._collect(wait=bool(asked_for))
-        if asked_for or self._due(step):
+        if asked_for or (all_due if self.training.sharded else self._due()):
             self._begin()
         return self._collect(wait=True) if self.every == 0 else safe
 
@@ -153,32 +164,28 @@ class Keeper:
             self.pause = max(self.every, self.stood / SHARE, self.writer.seconds / SHARE)
         return written
 
-    def _due(self, step: int) -> bool:
-        """By rank 0's clock, where all take part."""
-        due = monotonic() - self.last >= self.pause and self.writer.idle
-        if not self.training.sharded:
-            return due
-        return self._looks(step) and self.group.anyone(due and self.group.leads)
-
-    def _asked_to_stop(self, step: int) -> bool:
-        """Together, so that all stop after the same step, of several workers the one after that in which
-        somebody was asked to; not every time where asking stalls the device.
-
-        Now and then, by rank 0's clock, all ask too whether a machine is about to go: from that notice on
-        every step is written, and what is lost with the machine is less than one step.
-        """
+    def _answers(self, step: int, said: Tensor) -> tuple[bool, bool, bool]:
+        """To what `asks` asks, the same for all workers."""
         if not self._looks(step):
-            return False
-        ask = self.group.leads and monotonic() - self.asked >= ASK_SECONDS
-        asked = self.group.asking_each(self.should_stop(), ask)
-        stop, ask = (self._before or asked)()
-        self._before = asked if self.group.world > 1 else None
-        if ask:
-            self.asked = monotonic()
-            if self.leaving() and self.every:
-                log.warning("A machine of this run is about to be taken away: every step is written down.")
-                self.every = 0.0
-        return stop
+            return False, False, False
+        if self.group.world == 1:
+            return self.should_stop(), self._time_to_look(), False
+        stop, look, due = (count > 0 for count in said.tolist())
+        return stop, look, due
+
+    def _due(self) -> bool:
+        return monotonic() - self.last >= self.pause and self.writer.idle
+
+    def _time_to_look(self) -> bool:
+        return monotonic() - self.asked >= ASK_SECONDS
+
+    def _look_around(self) -> None:
+        """All together, now and then by rank 0's clock: whether a machine is about to go. From that notice on
+        every step is written, and what is lost with the machine is less than one step."""
+        self.asked = monotonic()
+        if self.leaving() and self.every:
+            log.warning("A machine of this run is about to be taken away: every step is written down.")
+            self.every = 0.0
 
     def _looks(self, step: int) -> bool:
         return self.group.device.type == "cpu" or step % LOOK_EVERY == 0

@@ -58,7 +58,8 @@ class ProgressLine:
         """Show that time passes: how long nothing was heard, and that the run was asked to stop."""
         if stopping and not self._stopping:
             self._stopping = True
-            self._line(f"{self.label}  stopping: a checkpoint is written (Ctrl-C again gives the run up)")
+            doing = "a checkpoint is written" if self._latest else "nothing is trained yet"
+            self._line(f"{self.label}  stopping: {doing} (Ctrl-C again gives the run up)")
         if self._live and monotonic() - max(self._heard + QUIET_SECONDS, self._drawn) >= 1:
             self._redraw()
 

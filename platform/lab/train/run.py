@@ -62,7 +62,7 @@ def train(
     with closing(keeper.writer):
         if keeper.resume():
             on_event(Resumed(training.step))
-        for event in events(training, plan, source, group, keeper, execution=execution):
+        for event in events(training, plan, source, group, keeper, asks=keeper.asks, execution=execution):
             if isinstance(event, Evaluated) and (group.leads or training.sharded):
                 journal.weigh(event.step, training.weights_sha256())
             scalars = journal.enter(event)

@@ -22,8 +22,8 @@ class Writer:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being written; what has ended may be waiting to be collected."""
-        return self._writing is None or self._writing.done()
+        """Whether nothing is being written and nothing that was is waiting to be collected."""
+        return self._writing is None
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Write, from now on. The tensors must stay as they are until that is done. Only after the one

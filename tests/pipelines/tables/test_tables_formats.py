@@ -136,6 +136,8 @@ def test_every_format_says_the_state_of_a_cell_that_is_no_result(laboratory, hal
     for reason in ("batch_size", "uncommitted changes", "seed 1 failed"):
         assert reason in text.replace("\\_", "_"), f"{form} hides why: {reason}"
     assert "lab sweep table6 --scale laptop" in text
+    if form not in {"csv", "json"}:
+        assert "--anew" in text, f"{form} does not say how a tainted cell is made again"
 
 
 @pytest.mark.parametrize("form", FORMATS)
