@@ -27,7 +27,7 @@ SPEC = toy_spec(
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """Two machines of one CPU each; the driver is on the first."""
     from lab import cluster as _  # noqa: F401 (says what Ray reads when it is imported)
 
@@ -36,9 +36,10 @@ def cluster():
 
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     paths = os.pathsep.join([str(ROOT / "platform"), str(ROOT)])
+    monkeypatch.setenv("RAY_TMPDIR", folder)  # a head notes its address there, for whoever asks for none
     machines = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder},
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": f"{folder}/ray"},
     )
     ray.init(
         address=machines.address, log_to_driver=False,

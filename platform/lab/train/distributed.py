@@ -1,17 +1,18 @@
 """Trains one experiment on a Ray Train worker group: the only door to Ray Train.
 
 The driver and the workers speak through a `Relay`, a small actor on the driver's node: events and refusals go
-up, the wish to stop goes down. Ray restarts a group that lost a worker; the new one continues from the run's
-own checkpoint, which is found by digest, so nothing depends on what Ray remembers. A worker that hangs is
-noticed in two ways: the others wait for it in a collective, and Ray asks each whether it is alive; both lose
-patience after `Settings.patience`.
+up, the wish to stop goes down. The relay also waits for Ray Train: in a driver's main thread its `fit` takes
+over Ctrl-C, and left behind in another thread it may crash Ray. All that a run has in Ray ends with its
+relay. Ray restarts a group that lost a worker; the new one continues from the run's own checkpoint, which is
+found by digest, so nothing depends on what Ray remembers. A worker that hangs is noticed in two ways: the
+others wait for it in a collective, and Ray asks each whether it is alive; both lose patience after
+`Settings.patience`.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from time import monotonic
@@ -74,18 +75,25 @@ class Assignment:
     checkpoint_every: float
     execution: Execution
     retention: Retention
-    reports: bool
-    """whether each evaluation goes to Ray Train, at the cost of one poll of its controller"""
 
 
 class Relay:
-    """Between a driver and its workers, as an actor. It outlives workers, not the driver."""
+    """Between a driver and its workers, as an actor. It outlives workers, not the driver; they do not outlive
+    it."""
 
     def __init__(self) -> None:
         self.events: list[Heard] = []
         self.stopping = self.arrived = False
         self.error: LabError | None = None
         self.losses = self.memory_losses = 0
+
+    def fit(
+        self, assignment: Assignment, resources: Resources, patience: float
+    ) -> dict[str, float] | LabError:
+        """Wait for Ray Train; the last value of every metric, or what ended the run."""
+        elastic = resources.fewest < resources.workers
+        _tell_controller(patience, elastic)
+        return _outcome(_trainer(assignment, resources, patience, elastic))
 
     def tell(self, event: Heard) -> bool:
         """Take an event from the leading worker; whether it should stop."""
@@ -134,7 +142,6 @@ def launch(
     on_event: Callable[[Heard], object] = lambda event: None,
     on_tick: Callable[[], object] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
-    callbacks: Sequence[Any] = (),
     checkpoint_every: float = 5.0,
 ) -> dict[str, float]:
     """Train `spec` on `resources.workers` processes of the Ray this process is connected to, and return the
@@ -151,7 +158,8 @@ def launch(
     without a step saved in between.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    relay = ray.remote(Relay).options(num_cpus=0, scheduling_strategy=here).remote()
+    actor = ray.remote(concurrency_groups={"fit": 1})(Relay)
+    relay = actor.options(num_cpus=0, scheduling_strategy=here).remote()
     assignment = Assignment(
         spec=spec,
         data=settings.data,
@@ -162,35 +170,35 @@ def launch(
         checkpoint_every=checkpoint_every,
         execution=resources.execution,
         retention=settings.retention,
-        reports=bool(callbacks),
     )
-    fit = _Fit(_trainer(assignment, resources, settings.patience, callbacks))
-    fit.start()
-    patience = LAST_CHECKPOINT_SECONDS
+    fit = relay.fit.options(concurrency_group="fit").remote(assignment, resources, settings.patience)
     try:
-        while fit.is_alive():
-            fit.join(POLL_SECONDS)
+        ended = False
+        while not ended:
+            ended = bool(ray.wait([fit], timeout=POLL_SECONDS)[0])
             for event in ray.get(relay.hear.remote()):
                 on_event(event)
             on_tick()
             if should_stop() and not ray.get(relay.stop.remote()):
-                patience = 0
                 raise Interrupted("stopped before its workers had a place.")
+        outcome: dict[str, float] | LabError = ray.get(fit)
     except KeyboardInterrupt:  # the second Ctrl-C: no patience is left
         raise
     except BaseException:
-        relay.stop.remote()
-        fit.join(patience)
+        if ray.get(relay.stop.remote()):
+            ray.wait([fit], timeout=LAST_CHECKPOINT_SECONDS)
         raise
-    return fit.outcome()
+    finally:
+        ray.kill(relay)
+    if isinstance(outcome, LabError):
+        raise outcome
+    return outcome
 
 
 def _trainer(
-    assignment: Assignment, resources: Resources, patience: float, callbacks: Sequence[Any]
+    assignment: Assignment, resources: Resources, patience: float, elastic: bool
 ) -> ray.train.torch.TorchTrainer:
     """The same name and place for the same experiment, so that what Ray leaves on disk does not pile up."""
-    elastic = resources.fewest < resources.workers
-    _tell_controller(patience, elastic)
     gpus = {"GPU": resources.gpus} if resources.gpus else {}
     return ray.train.torch.TorchTrainer(
         work,
@@ -208,13 +216,13 @@ def _trainer(
             name=assignment.spec.digest,
             storage_path=within(assignment.storage, "ray"),
             failure_config=ray.train.FailureConfig(max_failures=-1),  # `Losses` ends what is hopeless
-            callbacks=[Losses(assignment.relay), *callbacks],
+            callbacks=[Losses(assignment.relay)],
         ),
     )
 
 
 def _tell_controller(patience: float, elastic: bool) -> None:
-    """Ray Train hands these variables of the driver on to the controller of its next run."""
+    """Ray Train hands these variables of the process that waits for it on to its controller."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(POLL_SECONDS))
     os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", str(PREEMPTION_POLL_SECONDS))
     os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(patience)
@@ -252,32 +260,16 @@ def cause(failures: Mapping[int, Exception]) -> str:
     return f"worker {rank}: {str(fault).strip().splitlines()[-1]}"
 
 
-class _Fit(threading.Thread):
-    """`trainer.fit()` beside the main thread, where Ray would take over Ctrl-C and abort without a
-    checkpoint."""
-
-    def __init__(self, trainer: ray.train.torch.TorchTrainer) -> None:
-        super().__init__(daemon=True, name="fit")
-        self.trainer = trainer
-        self.result: Any = None
-        self.fault: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.trainer.fit().return_value
-        except BaseException as fault:
-            self.fault = fault
-
-    def outcome(self) -> dict[str, float]:
-        if isinstance(given_up := getattr(self.fault, "controller_failure", None), LabError):
-            raise given_up
-        if isinstance(self.fault, ray.train.TrainingFailedError):
-            raise RunError(f"Ray Train ended: {str(self.fault).strip().splitlines()[-1]}.") from self.fault
-        if self.fault is not None:
-            raise self.fault
-        if isinstance(self.result, LabError):
-            raise self.result
-        return dict(self.result)
+def _outcome(trainer: ray.train.torch.TorchTrainer) -> dict[str, float] | LabError:
+    """What the leading worker returned, or what the run was given up for."""
+    try:
+        outcome: dict[str, float] | LabError = trainer.fit().return_value
+    except ray.train.TrainingFailedError as fault:
+        given_up = getattr(fault, "controller_failure", None)
+        if isinstance(given_up, LabError):
+            return given_up
+        return RunError(f"Ray Train ended: {str(fault).strip().splitlines()[-1]}.")
+    return outcome
 
 
 def verdict(reason: str) -> RunError:
@@ -315,7 +307,6 @@ def work(config: dict[str, Any]) -> dict[str, float] | LabError:
             sink=assignment.sink,
             group=group,
             on_event=courier.carry if group.leads else lambda event: None,
-            on_evaluated=_report if assignment.reports else lambda step, metrics: None,
             should_stop=courier.should_stop,
             leaving=_leaving,
             checkpoint_every=assignment.checkpoint_every,
@@ -357,7 +348,3 @@ class Courier:
 def _leaving() -> bool:
     """Whether Ray has drained a node of this group. A collective of Ray Train."""
     return ray.train.get_preemption_info() is not None
-
-
-def _report(step: int, metrics: Any) -> None:
-    ray.train.report({**metrics, "step": step})
