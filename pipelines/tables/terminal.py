@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lab.quantity import quantity
 from pipelines.tables import wording
 from pipelines.tables.cell import Measured, Missing, Stage, total
 from pipelines.tables.markdown import cells, heads, to_do, verdicts
@@ -42,7 +43,8 @@ def _to_do(table: ResultsTable) -> Iterator[str]:
         lacking = sum(cell.state.lacking for cell in of.values())
         seconds, operations = (total([getattr(c, n) for c in of.values()]) for n in ("price", "operations"))
         price = wording.price(seconds, operations)
-        yield f"- nothing of it has been run at {table.scale} scale: `{command}`, {lacking} runs, {price}"
+        wanted = quantity(lacking, "run")
+        yield f"- nothing of it has been run at {table.scale} scale: `{command}`, {wanted}, {price}"
 
 
 def widths(table: ResultsTable) -> list[int]:

@@ -17,6 +17,7 @@ from lab.closing import INFEASIBLE, Closing, Holder
 from lab.errors import DataChanged, LabError, RecordError, RunError, RunTaken, TrackingUnreachable
 from lab.origin import origin, require_same_data
 from lab.outage import Outage
+from lab.quantity import quantity
 from lab.resources import Resources
 from lab.running import NO_PLACE, Ended, Running
 from lab.settings import Settings
@@ -196,7 +197,7 @@ class Drive:
         if self._closing.holder is not None and not self.stopped:
             self.stopped = True
             at_work = sum(trial.begun for trial in self._running.values())
-            writing = f"{at_work} runs write their checkpoints (Ctrl-C again gives them up)"
+            writing = f"{quantity(at_work, 'run')} to write a last checkpoint (Ctrl-C again gives up)"
             self.say(f"stopping: {writing if at_work else 'nothing is at work'}")
             self.recorder.request_stop()
 

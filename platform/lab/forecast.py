@@ -18,6 +18,7 @@ from functools import lru_cache
 
 from lab import codec
 from lab.errors import MissingDataset, SpecError
+from lab.quantity import quantity
 from lab.spec import ExperimentSpec
 from lab.student import critical
 from lab.tracking.once import PACE
@@ -116,7 +117,7 @@ def forecast(spec: ExperimentSpec, sizes: Mapping[str, int], runs: Iterable[RunR
     anonymous = spec.override({"seed": 0})
     same = [(run, made) for run, made in complete if made.override({"seed": 0}) == anonymous]
     alike = [(run, made) for run, made in complete if _alike(made, spec)]
-    for found, basis in ((same, "other seeds of it"), (alike, f"runs of {type(spec.model).__name__}")):
+    for found, (noun, whose) in ((same, ("other seed", "it")), (alike, ("run", type(spec.model).__name__))):
         rates = [operations(made, sizes) / run.seconds for run, made in found if run.seconds > 0]
         if rates:
             peaks = [run.metrics[PEAK] for run, _ in found if PEAK in run.metrics]
@@ -124,7 +125,7 @@ def forecast(spec: ExperimentSpec, sizes: Mapping[str, int], runs: Iterable[RunR
                 bare,
                 seconds=_seconds(bare.operations, rates),
                 memory=_memory(peaks) if peaks else None,
-                basis=f"{len(rates)} {basis}",
+                basis=f"{quantity(len(rates), noun)} of {whose}",
             )
     return bare
 
@@ -147,7 +148,7 @@ def from_probe(
         disk(spec),
         Range(likely / factor, likely, likely * factor),
         Range(memory, memory, memory * MORE_MEMORY),
-        f"a probe of {len(steps)} steps",
+        f"a probe of {quantity(len(steps), 'step')}",
     )
 
 

@@ -13,6 +13,7 @@ from lab.budget import Purse, spent_all
 from lab.drive import Drive, Say
 from lab.errors import Interrupted, RecordError, RunError, RunTaken, TrackingUnreachable
 from lab.origin import origin, require_same_data
+from lab.quantity import quantity
 from lab.resources import Resources
 from lab.search.agenda import SearchAgenda
 from lab.settings import Settings
@@ -125,14 +126,14 @@ def run_sweep(
         progress(f"{sweep.name}: {left_out}")
     if drive.stopped and not spent_all(purse):
         raise Interrupted(
-            f"{sweep.name} stopped with {drive.tally.settled} of {agenda.total} runs done; "
+            f"{sweep.name} stopped with {drive.tally.settled} of {quantity(agenda.total, 'run')} done; "
             "the same command continues."
         )
     if drive.not_begun:
         title, reason = next(iter(drive.not_begun.items()))
         raise RunError(
-            f"{len(drive.not_begun)} runs of {sweep.name} could not be begun, the others are settled; the "
-            f"first is {title}: {reason}"
+            f"{quantity(len(drive.not_begun), 'run')} of {sweep.name} could not be begun, the others are "
+            f"settled; the first is {title}: {reason}"
         )
     return list(drive.runs.values())
 

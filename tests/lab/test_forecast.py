@@ -42,7 +42,7 @@ def test_a_checkpoint_is_the_weights_and_the_moments_of_the_optimizer_in_float32
 def test_one_run_of_another_seed_says_the_time_within_a_factor_of_two():
     found = forecast(SPEC, SIZES, [took(30.0, toy_spec(seed=1))])
     assert (found.seconds.low, found.seconds.likely, found.seconds.high) == pytest.approx((15, 30, 60))
-    assert found.basis == "1 other seeds of it"
+    assert found.basis == "1 other seed of it"
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -84,7 +84,7 @@ def test_a_model_of_another_size_takes_its_share_of_operations():
     wide = toy_spec(model=ToyModel(hidden=16))
     found = forecast(wide, SIZES, [took(30.0)])
     assert found.seconds.likely == pytest.approx(30 * operations(wide, SIZES) / OPERATIONS)
-    assert found.basis == "1 runs of ToyModel"
+    assert found.basis == "1 run of ToyModel"
 
 
 def test_other_seeds_say_more_than_other_sizes():

@@ -162,5 +162,5 @@ def test_one_experiment_has_a_plan_too_and_nothing_is_trained(words, capsys, mon
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     assert main(words) == 0
     assert capsys.readouterr().out.startswith(
-        "imagenet.fourier at laptop scale: 1 runs, 0 on record, 1 to run\n"
+        "imagenet.fourier at laptop scale: 1 run, 0 on record, 1 to run\n"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab import catalog, codec
 from lab.errors import SpecError, UnknownName
+from lab.quantity import quantity
 from lab.search.samplers import name_of
 from lab.spec import ExperimentSpec
 from lab.sweep import Ablation, Search
@@ -70,10 +71,11 @@ def show_sweep(sweep: Ablation | Search) -> None:
         judged = f"{sweep.direction} {sweep.objective}" + "".join(
             f", minimize {cost}" for cost in sweep.costs
         )
-        print(f"{sweep.name}: {sweep.trials} trials, {name_of(sweep.sampler)}, {judged}")
+        print(f"{sweep.name}: {quantity(sweep.trials, 'trial')}, {name_of(sweep.sampler)}, {judged}")
         print(f"  base {sweep.base.digest} · {counts(sweep.base)}")
         return
-    print(f"{sweep.name} at {sweep.scale} scale: {len(sweep.cases)} cases x seeds {words(sweep.seeds)}")
+    cases = quantity(len(sweep.cases), "case")
+    print(f"{sweep.name} at {sweep.scale} scale: {cases} x seeds {words(sweep.seeds)}")
     width = max(len(case.label) for case in sweep.cases) + 2
     for case in sweep.cases:
         changed = codec.difference(sweep.cases[0].spec, case.spec)

@@ -16,6 +16,7 @@ from lab.commands.run import narrowed, wanted
 from lab.errors import UnknownName
 from lab.forecast import Forecast, Range
 from lab.pricing import Pricing
+from lab.quantity import quantity
 from lab.resources import Resources
 from lab.search.ledger import Ledger
 from lab.search.samplers import name_of
@@ -131,14 +132,15 @@ def within(items: Sequence[Item], budget: Budget, resources: Resources) -> Itera
             runs = min(item.todo, int(left / (item.each.seconds.high * each)))
             fitting, left = fitting + runs, left - runs * item.each.seconds.high * each
     unknown = f"; {unpriced} without a price are not begun (`lab plan --probe`)" if unpriced else ""
-    yield f"  budget {budget.words}: {fitting} of {todo} runs fit even if each takes the longest{unknown}"
+    fit = f"{fitting} of {quantity(todo, 'run')} fit"
+    yield f"  budget {budget.words}: {fit} even if each takes the longest{unknown}"
 
 
 def report(sweep: Sweep, items: Sequence[Item], resources: Resources, *, rate: float | None) -> Iterator[str]:
     """The plan in lines: a row per case, then the sums."""
     todo, reused = sum(item.todo for item in items), sum(item.reused for item in items)
-    kind = "runs" if isinstance(sweep, Ablation) else "trials"
-    yield f"{sweep.name} at {sweep.scale} scale: {todo + reused} {kind}, {reused} on record, {todo} to run"
+    all_runs = quantity(todo + reused, "run" if isinstance(sweep, Ablation) else "trial")
+    yield f"{sweep.name} at {sweep.scale} scale: {all_runs}, {reused} on record, {todo} to run"
     wide = max([len(item.label) for item in items] + [24]) + 2
     times = [_time(item.each.seconds) for item in items]
     long = max([len(time) for time in times] + [len("time of a run")]) + 2
@@ -150,7 +152,9 @@ def report(sweep: Sweep, items: Sequence[Item], resources: Resources, *, rate: f
     if todo:
         yield from _sums(items, resources, rate)
     bases = Counter(item.each.basis for item in items if item.todo)
-    yield from (f"  time from {basis} ({count} of {len(items)} cases)" for basis, count in bases.items())
+    yield from (
+        f"  time from {basis} ({count} of {quantity(len(items), 'case')})" for basis, count in bases.items()
+    )
 
 
 def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> Iterator[str]:
@@ -165,7 +169,7 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
         yield f"  peak memory of a worker: {likely} ({low} to {high}), of the largest case"
     known = [item.each.seconds.times(item.todo) for item in left if item.each.seconds is not None]
     if len(known) < len(left):
-        unknown = f"{len(left) - len(known)} cases"
+        unknown = f"{quantity(len(left) - len(known), 'case')}"
         yield f"  time unknown for {unknown}: `lab plan --probe` measures it, or run one seed of each"
     if not known:
         return

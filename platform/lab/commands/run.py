@@ -12,6 +12,7 @@ from lab.commands import budgeting, searching
 from lab.commands.catalogue import counts, show_sweep
 from lab.errors import SpecError
 from lab.execution import Execution
+from lab.quantity import quantity
 from lab.resources import Resources
 from lab.settings import Settings
 from lab.spec import ExperimentSpec
@@ -147,7 +148,8 @@ def dry_run(found: Sweep, tracker: Tracker) -> int:
     if isinstance(found, Ablation):
         digests = [spec.digest for _, spec in found.specs()]
         complete = [r for r in tracker.find(digests).values() if r.status is Status.COMPLETE]
-        print(f"{len(digests)} runs: {len(complete)} on record, {len(digests) - len(complete)} to run.")
+        wanted = quantity(len(digests), "run")
+        print(f"{wanted}: {len(complete)} on record, {len(digests) - len(complete)} to run.")
     return 0
 
 

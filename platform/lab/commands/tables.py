@@ -10,6 +10,7 @@ from typing import Any
 
 from lab import catalog
 from lab.errors import LabError, SpecError, UnknownName
+from lab.quantity import quantity
 from lab.settings import Settings
 from lab.sweep import Search, Sweep
 from lab.tracking.lease import this_process
@@ -137,4 +138,4 @@ def runs(arguments: argparse.Namespace) -> None:
             (f"{m} {run.metrics[m]:.4f}" for m in ("test/top1", "validation/top1") if m in run.metrics), ""
         )
         print(f"{run.digest}  {run.status:9} seed {run.seed}  {run.seconds:6.0f} s  {metric:22} {run.name}")
-    print(f"{len(found)} {'run' if len(found) == 1 else 'runs'} in {tracker.summary()['tracking']}")
+    print(f"{quantity(len(found), 'run')} in {tracker.summary()['tracking']}")

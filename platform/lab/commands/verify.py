@@ -10,6 +10,7 @@ from typing import Any
 from lab import catalog
 from lab.commands.tables import kept, record, require_known, sweeps_of
 from lab.errors import LabError
+from lab.quantity import quantity
 from lab.search import replay
 
 SHOWN = 5
@@ -57,7 +58,7 @@ def told(found: Any, where: str) -> int:
     if found.without_chain:
         some = ", ".join(found.without_chain[:SHOWN])
         more = ", ..." if len(found.without_chain) > SHOWN else ""
-        print(f"{len(found.without_chain)} runs have no chain to compare them with: {some}{more}")
+        print(f"{quantity(len(found.without_chain), 'run')} without a chain to compare: {some}{more}")
     if found.others:
         print(f"not looked at, since no table is called so: {', '.join(found.others)}")
     if found.faults:
@@ -85,5 +86,6 @@ def pack(arguments: argparse.Namespace) -> None:
     except OSError as fault:
         raise LabError(f"{out}: cannot be written ({fault.strerror or fault}).") from None
     size = out.stat().st_size / 1e6
-    print(f"{out}: {len(colophon.names)} exhibits over {len(colophon.snapshot.held)} runs, {size:.2f} MB")
+    exhibits, runs = quantity(len(colophon.names), "exhibit"), quantity(len(colophon.snapshot.held), "run")
+    print(f"{out}: {exhibits} over {runs}, {size:.2f} MB")
     print(f"`lab tables --from {out}` makes the tables again anywhere; `lab verify {out}` checks them.")

@@ -11,6 +11,7 @@ from lab.arrival import FOREMOST
 from lab.health.finding import Finding, fault, fine, warning
 from lab.health.node import Node, Probe
 from lab.health.seats import Seat, answered, seats
+from lab.quantity import quantity
 from lab.resources import Resources
 from lab.settings import Settings
 
@@ -199,7 +200,7 @@ def _together(answers: Sequence[Answer]) -> Iterator[Finding]:
     wrong = [answer for answer in took_part if answer.met]
     kind = "NCCL" if any(a.node and a.node.gpus for a in took_part) else "gloo"
     if not wrong:
-        yield fine("all nodes", f"{len(took_part)} workers added up a number through {kind}")
+        yield fine("all nodes", f"{quantity(len(took_part), 'worker')} added up a number through {kind}")
         return
     for answer in wrong:
         yield fault(

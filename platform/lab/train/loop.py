@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lab.clips import averaged
 from lab.errors import Diverged, SpecError
 from lab.execution import Execution
+from lab.quantity import quantity
 from lab.spec import Batch, ExperimentSpec, Source
 from lab.tasks import Ranking
 from lab.train.group import Group
@@ -106,7 +107,9 @@ def events(
     Raises Diverged, and SpecError if there are more workers than examples in a batch.
     """
     if group.world > plan.spec.batch_size:
-        raise SpecError(f"--workers is {group.world}, but a batch has only {plan.spec.batch_size} examples.")
+        raise SpecError(
+            f"--workers is {group.world}, but a batch has only {quantity(plan.spec.batch_size, 'example')}."
+        )
     if training.step >= plan.total_steps:
         yield Evaluated(training.step, evaluate(training.model, plan, source, group, training.step))
         return
