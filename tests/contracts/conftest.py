@@ -1,16 +1,26 @@
-"""A real PostgreSQL, for a record as a cluster keeps it."""
+"""Each kind of record, with the real thing behind it."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from lab.tracking.memory import MemoryTracker
+from lab.tracking.mlflow import MlflowTracker
+from lab.tracking.tracker import Tracker
+from tests.contracts.runs import settings_for
 
 
 def binaries() -> Path:
@@ -32,7 +42,7 @@ def somebody() -> str | None:
     return names[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def postgresql() -> Iterator[str]:
     """Its address: an empty database on a socket in a folder of its own, gone afterwards."""
     where, user = binaries(), somebody()
@@ -55,3 +65,68 @@ def postgresql() -> Iterator[str]:
     finally:
         run(where / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real `mlflow server` on loopback."""
+    home = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--workers",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{home}/server.db",
+        "--artifacts-destination",
+        str(home / "files"),
+    ]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, env=os.environ | quiet, cwd=home
+        )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, (home / "log").read_text()
+                time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.fixture(scope="package")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An embedded database. Making one takes seconds, so that each test has an experiment of its own in
+    it."""
+    return f"sqlite:///{tmp_path_factory.mktemp('embedded')}/record.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One that is read directly."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["memory", "sqlite", "server", "postgresql"])
+def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Tracker:
+    if request.param == "memory":
+        return MemoryTracker()
+
+    return MlflowTracker(settings_for(request.getfixturevalue(request.param), tmp_path))
