@@ -36,14 +36,21 @@ class SpecError(LabError):
     """An experiment that cannot exist: unknown field, wrong type, impossible value."""
 
 
+LISTED = 24
+"""names that an error tells of"""
+
+
 class UnknownName(LabError):
     """A name that the catalog does not hold."""
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
-        """`no experiment 'x'. Did you mean 'y'? ...` with the near miss among `known`."""
+        """`no experiment 'x'. Did you mean 'y'? ...` with the near miss among `known`, or else the first of
+        them."""
         known = sorted(known)
-        way_out = did_you_mean(name, known) or " Known: " + (", ".join(known) or "none") + "."
+        more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        listed = ", ".join(known[:LISTED]) + more
+        way_out = did_you_mean(name, known) or f" Known: {listed or 'none'}."
         return cls(f"no {kind} {name!r}.{way_out}{hint}")
 
 

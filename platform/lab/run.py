@@ -42,7 +42,6 @@ def run_one(
     CheckpointError, with nothing begun, where there is no place for checkpoints; and RunTaken.
     """
     from lab import cluster
-    from lab.train.checkpoint import CheckpointStore
     from lab.train.distributed import launch
     from lab.train.progress import ProgressLine
 
@@ -50,7 +49,7 @@ def run_one(
     if (known := tracker.find([spec.digest]).get(spec.digest)) is not None:
         require_same_data(known, spec, settings)
     if known is None or known.status is not Status.COMPLETE:
-        CheckpointStore(settings.storage, spec.digest).steps()
+        _require_place(spec, settings)
     run = tracker.begin(spec, name=name, owner=this_process(), tags=origin(spec, settings) | {"scale": scale})
     if run.status is Status.COMPLETE:
         return run
@@ -91,8 +90,9 @@ def run_sweep(
     prunes · purse: what the runs of this command may take.
 
     Raises DataChanged before anything is trained where a run on record was made from other data than are
-    prepared now, RunTaken while another process runs this sweep, and Interrupted after the first Ctrl-C, when
-    all that were training have written their checkpoints.
+    prepared now, CheckpointError as early where there is no place for checkpoints, RunTaken while another
+    process runs this sweep, and Interrupted after the first Ctrl-C, when all that were training have written
+    their checkpoints.
     """
     waiting = patient(tracker, settings.patience)
     _prepare(resources, settings, waiting)
@@ -112,6 +112,7 @@ def run_sweep(
             from lab import cluster
             from lab.tune import conduct
 
+            _require_place(sweep.base if isinstance(sweep, Search) else sweep.cases[0].spec, settings)
             with StopRequest() as stop, cluster.connected(settings, resources, groups=resources.several):
                 drive.attach(
                     cluster.recorder(partial(MlflowTracker, settings), settings),
@@ -143,6 +144,13 @@ def _prepare(resources: Resources, settings: Settings, tracker: Tracker) -> None
     if settings.ray is None:
         resources.require_room(os.cpu_count() or 1)
     tracker.reconcile()
+
+
+def _require_place(spec: ExperimentSpec, settings: Settings) -> None:
+    """Raise CheckpointError where checkpoints could not be looked for."""
+    from lab.train.checkpoint import CheckpointStore
+
+    CheckpointStore(settings.storage, spec.digest).steps()
 
 
 @contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from lab.errors import RunTaken, TrackingUnreachable
 from lab.tracking.mlflow import MlflowTracker
@@ -243,6 +246,32 @@ def test_a_loss_is_not_missed_where_the_record_falls_silent_between_the_beat_and
     with pytest.raises(TrackingUnreachable):
         one.beat([run.run_id], ELSEWHERE)
     assert one.beat([run.run_id], ELSEWHERE) == {run.run_id}
+
+
+class Between:
+    """A client of MLflow while whose pages are read something happens."""
+
+    def __init__(self, client: MlflowClient, happens: Callable[[], None]) -> None:
+        self._client, self._happens = client, happens
+
+    def search_runs(self, *arguments: Any, page_token: str | None, **how: Any) -> Any:
+        if page_token:
+            self._happens()
+        return self._client.search_runs(*arguments, page_token=page_token, **how)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_a_run_is_not_lost_because_others_end_while_the_running_ones_are_listed(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.tracking.mlflow.RUNS_PER_PAGE", 2)
+    one, two = (MlflowTracker(settings_for(sqlite, tmp_path)) for _ in range(2))
+    runs = [begin(one, toy_spec(seed=seed)).run_id for seed in range(5)]
+    one._client = Between(one._client, lambda: two.end(runs[0], Status.COMPLETE))
+    assert one.beat(runs[1:], ME) == set()
+    assert one._leases.renewed(ME)
 
 
 def test_runs_whose_leases_an_earlier_version_renews_one_by_one_are_held(

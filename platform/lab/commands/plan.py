@@ -80,7 +80,8 @@ def _asked(name: str, scale: str) -> Sweep:
     tables = catalog.package("tables").exhibits()
     if name in tables:
         return catalog.sweep(str(tables[name].sweep), scale)
-    raise UnknownName.among("sweep, table or experiment", name, {*sweeps, *tables, *experiments})
+    known = {*sweeps, *tables, *experiments}
+    raise UnknownName.among("sweep, table or experiment", name, known, hint=" `lab list` shows them.")
 
 
 def alone(name: str, scale: str, spec: ExperimentSpec) -> Ablation:

@@ -89,9 +89,8 @@ def asked(name: str, scale: str) -> list[tuple[str, ExperimentSpec]]:
     if name in catalog.experiments() or ".py" in name:
         return [(name, catalog.experiment(name, scale))]
     cases = {f"{n}:LABEL" for n in catalog.sweeps()}
-    raise UnknownName.among(
-        "run, experiment or case", name, {*catalog.experiments(), *cases}, hint=" `lab runs` shows digests."
-    )
+    hint = " `lab list` shows the names of experiments and sweeps, `lab runs` the digests of runs."
+    raise UnknownName.among("run, experiment or case", name, {*catalog.experiments(), *cases}, hint=hint)
 
 
 def explained(
