@@ -1,4 +1,4 @@
-"""One experiment that is on record: returned as it is, or refused where its data are others now."""
+"""What is on record is returned as it is, or refused where its data are others now; nothing begins in vain."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import Resources, Settings
+from lab import Ablation, Case, Resources, Settings, cluster
 from lab.errors import CheckpointError, DataChanged
 from lab.origin import origin
-from lab.run import run_one
+from lab.run import run_one, run_sweep
 from lab.tracking.lease import this_process
 from lab.tracking.memory import MemoryTracker
 from lab.tracking.tracker import RunRecord, Status
@@ -66,4 +66,18 @@ def test_where_checkpoints_can_have_no_place_a_run_is_refused_before_it_is_begun
             settings=settings,
             tracker=tracker,
         )
+    assert not tracker.runs()
+
+
+def test_where_checkpoints_can_have_no_place_a_sweep_begins_no_run_and_no_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "connected", lambda *of, **how: pytest.fail("Ray was started"))
+    prepare_toy(tmp_path / "data", edition=1)
+    (tmp_path / "file").touch()
+    settings = Settings("memory", str(tmp_path), str(tmp_path / "file"), data=str(tmp_path / "data"))
+    tracker = MemoryTracker()
+    sweep = Ablation("toy", "laptop", (Case("one", toy_spec()),), seeds=(0,))
+    with pytest.raises(CheckpointError, match=r"cannot list .*/file/.*: Not a directory\. .*LAB_STORAGE"):
+        run_sweep(sweep, resources=Resources(), settings=settings, tracker=tracker)
     assert not tracker.runs()
