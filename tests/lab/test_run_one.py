@@ -1,4 +1,4 @@
-"""What is on record is returned as it is, or refused where its data are others now; nothing begins in vain."""
+"""What is on record is returned as it is, or refused where its data are others; nothing begins in vain."""
 
 from __future__ import annotations
 
