@@ -76,6 +76,16 @@ def test_a_server_behind_a_password_is_asked_whether_it_is_there(tmp_path: Path)
         MlflowTracker(settings(f"http://u:secret@127.0.0.1:{free_port()}", tmp_path))
 
 
+def test_a_database_that_is_not_there_is_told_of_before_mlflow_tries_it_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.tracking.mlflow.MlflowClient", lambda *of: pytest.fail("MLflow was asked"))
+    pytest.importorskip("psycopg")
+    uri = f"postgresql+psycopg://u:secret@127.0.0.1:{free_port()}/db"
+    with pytest.raises(TrackingUnreachable, match=r"does not let us in \(.*refused.*LAB_TRACKING"):
+        MlflowTracker(settings(uri, tmp_path))
+
+
 def test_the_place_of_the_record_is_told_without_its_password(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,10 +26,15 @@ def shown(text: str, uri: str = "") -> str:
 
 
 def require_answer(uri: str) -> None:
-    """Ask a server whether it is there; other addresses are left to themselves. Raises
+    """Ask a server or a database whether it is there; files are left to themselves. Raises
     TrackingUnreachable."""
-    if not uri.startswith(("http://", "https://")):
-        return
+    if uri.startswith(("http://", "https://")):
+        _require_server(uri)
+    elif "://" in uri and not uri.startswith(("sqlite:", "file:")):
+        _require_database(uri)
+
+
+def _require_server(uri: str) -> None:
     try:
         bare = _USERINFO.sub("", uri).rstrip("/")
         urllib.request.urlopen(f"{bare}/health", timeout=PATIENCE).close()  # noqa: S310
@@ -37,6 +42,24 @@ def require_answer(uri: str) -> None:
         pass  # it answers
     except (OSError, ValueError) as fault:
         raise unreachable(uri, str(getattr(fault, "reason", fault))) from None
+
+
+def _require_database(uri: str) -> None:
+    """MLflow would try for a minute and a half, with a warning each time. What is no address of a database is
+    left to it."""
+    from sqlalchemy import NullPool, create_engine  # MLflow's own, with the driver that the address names
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    try:
+        create_engine(uri, poolclass=NullPool).connect().close()
+    except DBAPIError as fault:
+        words = str(fault.orig).strip().splitlines()[0]
+        raise TrackingUnreachable(
+            f"the database {shown(uri)} does not let us in ({shown(words, uri)}): start it, or see to "
+            "LAB_TRACKING."
+        ) from None
+    except (SQLAlchemyError, ImportError):
+        pass
 
 
 def unreachable(uri: str, words: str) -> TrackingUnreachable:
