@@ -14,6 +14,7 @@ from lab.tracking.lease import this_process
 from lab.tracking.mlflow import MlflowTracker
 from lab.tracking.patience import patient
 from lab.tracking.tracker import Status
+from tests.contracts.runs import dead_owner
 from tests.lab.toy import toy_spec
 
 ME = this_process()
@@ -109,16 +110,3 @@ def test_what_a_dead_process_had_only_half_begun_is_cleared_away(home: Path, las
     assert tracker._client.search_runs([tracker._experiment_id]) == []
     client._unheard = lambda name, number: False
     assert tracker.begin(toy_spec(), name="toy", owner=ME, tags={}).attempts == 1
-
-
-def dead_owner() -> str:
-    import subprocess
-    import sys
-
-    from lab.tracking.lease import owner_of
-
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = owner_of(process.pid)
-    process.kill()
-    process.wait()
-    return owner

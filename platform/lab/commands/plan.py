@@ -170,7 +170,7 @@ def _sums(items: Sequence[Item], resources: Resources, rate: float | None) -> It
         yield f"  peak memory of a worker: {likely} ({low} to {high}), of the largest case"
     known = [item.each.seconds.times(item.todo) for item in left if item.each.seconds is not None]
     if len(known) < len(left):
-        unknown = f"{quantity(len(left) - len(known), 'case')}"
+        unknown = quantity(len(left) - len(known), "case")
         yield f"  time unknown for {unknown}: `lab plan --probe` measures it, or run one seed of each"
     if not known:
         return

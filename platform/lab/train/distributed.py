@@ -150,8 +150,6 @@ def launch(
     sink: goes to rank 0, so it must pickle. on_event: sees events here in the driver, of steps a few per
     second, and `Lost` when a group has failed. on_tick: called here a few times per second, whether anything
     happens or not. should_stop: asked as often; the group then writes a checkpoint and Interrupted is raised.
-    callbacks: for Ray Train (Tune's `TuneReportCallback`); with any, each evaluation is reported
-    to them.
 
     Raises what `train` raises, whichever worker it was raised in; OutOfMemory if Ray ended its workers more
     than three times to keep their node alive; and RunError if the group failed more than three times in a row
